@@ -1,0 +1,1 @@
+"""Named data sets, each a set of aligned modalities with labels and a fixed split."""

@@ -1,0 +1,1 @@
+"""Small networks that turn one modality into embeddings."""

@@ -1,0 +1,1 @@
+"""One loss, one short file: how scores or embeddings become what is paid."""

@@ -1,0 +1,51 @@
+"""DCL: NT-Xent with the positive taken out of the denominator, so that a near positive keeps its full pull."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from core.losses.fields import temperature
+from core.losses.registry import loss
+from core.losses.scores import less_margin, twice, without
+from core.losses.two_views import all_pairs, other_view
+from core.paid import Paid, Role, Term
+from core.params import Params
+
+
+class DCL(Params):
+    kind: Literal["dcl"] = "dcl"
+    temperature: float = temperature(0.1)
+    margin: float = Field(
+        0, ge=0, le=1, title="Margin m", description="Adds a constant: without the positive below, it asks for no lead."
+    )
+
+
+@loss(
+    DCL,
+    title="DCL (decoupled)",
+    source="Yeh et al. 2022, arXiv:2110.06848, eq. 6",
+    papers=("dcl",),
+    family="softmax",
+    formula=r"-\frac{s_{i,i'}-m}{\tau}+\log\sum_{k\neq i,i'}e^{s_{ik}/\tau}",
+    relations={"nt_xent": "without the positive in the denominator"},
+    variants=({}, {"temperature": 0.5, "margin": 0.3}),
+)
+def dcl(a: Tensor, b: Tensor, p: DCL, *, margin: Tensor | None = None) -> Paid:
+    """Pulls every positive equally hard, however near it is, and pushes the others as NT-Xent does.
+
+    Args:
+        a: (B, D) first view of each item, B >= 2.
+        b: (B, D) second view.
+        p: temperature, margin.
+        margin: () or (B,), instead of `p.margin`; it shifts what is paid and leaves every gradient as it is.
+
+    Returns:
+        One term per anchor, (2B,): first all of a, then all of b; may be negative. One (2B, 2B) matrix of pairs.
+    """
+    pairs = all_pairs(a, b)
+    positive = pairs.role == Role.POSITIVE
+    asked = less_margin(pairs.scores, positive, twice(p.margin if margin is None else margin)) / p.temperature
+    others = torch.logsumexp(without(asked, pairs.role != Role.NEGATIVE), dim=1)
+    return Paid({"": Term(others - other_view(asked))}, (pairs,))

@@ -1,0 +1,56 @@
+"""Max-margin ranking: a pair must lead each non-pair by the margin, in both directions."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from core.losses.registry import loss
+from core.losses.scores import similarity
+from core.paid import Paid, Pairs, Role, Term, diagonal_roles
+from core.params import Params
+
+
+class Ranking(Params):
+    kind: Literal["ranking"] = "ranking"
+    margin: float = Field(0.2, ge=0, le=2, title="Margin m", description="Lead, in similarity, that silences a pair.")
+    violation: Literal["sum", "max"] = Field(
+        "sum", title="Violations", description="Pay for all negatives, or for the worst one only (VSE++)."
+    )
+    normalise: bool = Field(True, title="Divide by B²", description="Off: the plain sum over the batch.")
+
+
+@loss(
+    Ranking,
+    title="Max-margin ranking",
+    source="Kiros et al. 2014, arXiv:1411.2539, eq. 11; max violation: Faghri et al. 2018, arXiv:1707.05612, eq. 6",
+    papers=("dmm",),
+    family="hinge",
+    formula=r"\frac1{B^2}\sum_{j\neq i}\left([m+s_{ij}-s_{ii}]_+ + [m+s_{ji}-s_{ii}]_+\right)",
+    relations={"triplet": "over inner products and in both directions"},
+    variants=({}, {"margin": 0.5, "violation": "max"}, {"margin": 0, "normalise": False}),
+)
+def ranking(a: Tensor, b: Tensor, p: Ranking, *, margin: Tensor | None = None) -> Paid:
+    """Asks each pair to lead every non-pair of its row and column by the margin; once it does, nothing is paid.
+
+    Args:
+        a: (B, D) items in one modality.
+        b: (B, D) the same items in the other.
+        p: margin, sum or max violation, scale.
+        margin: () or (B,), instead of `p.margin`; entry i is asked of pair i, as a row and as a column.
+
+    Returns:
+        Two terms per anchor; one (B, B) matrix of pairs.
+    """
+    scores = similarity(a, b)
+    role = diagonal_roles(len(a), len(b), a.device)
+    asked = scores.diagonal() - (p.margin if margin is None else margin)
+    negative = role == Role.NEGATIVE
+    along = {"a_to_b": (scores - asked[:, None], 1), "b_to_a": (scores - asked[None, :], 0)}
+    scale = 1 / len(a) ** 2 if p.normalise else 1.0
+    terms = {}
+    for name, (short, dim) in along.items():
+        cost = torch.relu(short) * negative
+        terms[name] = Term(cost.sum(dim) if p.violation == "sum" else cost.amax(dim), weight=scale)
+    return Paid(terms, (Pairs(scores, role),))

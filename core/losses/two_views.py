@@ -1,0 +1,26 @@
+"""What the losses over both views of a batch share: one score matrix among all 2B embeddings."""
+
+import torch
+from torch import Tensor
+
+from core.losses.scores import similarity
+from core.paid import Pairs, Role
+
+
+def all_pairs(a: Tensor, b: Tensor, labels: Tensor | None = None) -> Pairs:
+    """(2B, 2B) scores of both views with each other, an embedding never being a candidate of its own.
+
+    The positive of an embedding is its other view or, with `labels` (B,), every embedding of its class.
+    """
+    z = torch.cat([a, b])
+    item = torch.arange(len(a), device=a.device) if labels is None else labels
+    group = torch.cat([item, item])
+    same = group[:, None] == group[None, :]
+    role = (Role.NEGATIVE - same.to(torch.int8)).fill_diagonal_(Role.EXCLUDED)
+    return Pairs(similarity(z, z), role)
+
+
+def other_view(matrix: Tensor) -> Tensor:
+    """(2B,) the entry of each row that belongs to its other view."""
+    half = len(matrix) // 2
+    return torch.cat([matrix.diagonal(half), matrix.diagonal(-half)])

@@ -1,0 +1,1 @@
+"""DMM and its relatives: what makes harder pairs, and with which margin."""

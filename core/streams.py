@@ -1,0 +1,21 @@
+"""The only source of randomness: a draw is addressed by seed and purpose, and nothing keeps a generator."""
+
+import hashlib
+
+import torch
+
+
+def stream(seed: int, *purpose: str | int) -> torch.Generator:
+    """A fresh CPU generator for one purpose, independent of every other address.
+
+    Args:
+        seed: the recipe's seed.
+        purpose: the address of the draw, for example `"batch", epoch` or `"mixing", step`.
+
+    Returns:
+        A generator in a state that depends on the address alone, so that a resumed run has nothing to restore and a
+        new purpose never shifts the draws of an old one.
+    """
+    address = "\x1f".join(f"{type(part).__name__}:{part}" for part in (seed, *purpose))
+    digest = hashlib.blake2b(address.encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little", signed=False) >> 1)

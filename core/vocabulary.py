@@ -1,0 +1,92 @@
+"""One vocabulary of named inputs: a loss's signature is the declaration of what it needs.
+
+Sizes: B items in the batch, D dimensions, V views, M modalities, C classes or heads, K negatives or bank entries,
+T time steps, H and W of a map, n members of a bag, N and Q candidates and queries, A anchors.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+Sizes = Mapping[str, int]
+SMALL: Sizes = {"A": 6, "B": 6, "C": 3, "D": 5, "H": 4, "K": 4, "M": 3, "N": 4, "Q": 3, "T": 7, "V": 3, "W": 4, "n": 4}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A named input: its shape in symbols, what it means, and a maker of a small random example (float64 or int64)."""
+
+    shape: str
+    meaning: str
+    example: Callable[[tuple[int, ...], Generator], Tensor]
+
+    def make(self, g: Generator, sizes: Sizes = SMALL) -> Tensor:
+        return self.example(
+            tuple(sizes[symbol] if symbol in sizes else int(symbol) for symbol in self.shape.split()), g
+        )
+
+
+def _unit(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return F.normalize(torch.randn(shape, generator=g, dtype=torch.float64), dim=-1)
+
+
+def _normal(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.randn(shape, generator=g, dtype=torch.float64)
+
+
+def _share(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.rand(shape, generator=g, dtype=torch.float64)
+
+
+def _classes(shape: tuple[int, ...], g: Generator) -> Tensor:
+    """Two items of each class, so that every anchor has a positive beside itself."""
+    return (torch.arange(shape[0]) // 2)[torch.randperm(shape[0], generator=g)]
+
+
+def _graph(shape: tuple[int, ...], g: Generator) -> Tensor:
+    upper = torch.triu(torch.rand(shape, generator=g) < 0.4, diagonal=1)
+    return (upper | upper.T).double()
+
+
+def _present(shape: tuple[int, ...], g: Generator) -> Tensor:
+    """At least the first entry of each row is present."""
+    mask = torch.rand(shape, generator=g) < 0.7
+    mask[..., 0] = True
+    return mask
+
+
+def _none(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.zeros(shape, dtype=torch.bool)
+
+
+VOCABULARY: Mapping[str, Slot] = {
+    "a": Slot("B D", "embedding of each anchor", _unit),
+    "b": Slot("B D", "embedding of each anchor's positive, row by row", _unit),
+    "views": Slot("V B D", "embeddings of several views of each item", _unit),
+    "modalities": Slot("M B D", "embeddings of each modality of each item", _unit),
+    "heads": Slot("C B D", "embeddings under several heads", _unit),
+    "negatives": Slot("B K D", "embeddings of each anchor's own negatives", _unit),
+    "labels": Slot("B", "class of each item", _classes),
+    "targets": Slot("B", "continuous target of each item", _normal),
+    "bank": Slot("K D", "embeddings kept from earlier steps, without gradient", _unit),
+    "bank_labels": Slot("K", "class of each entry of the bank", _classes),
+    "teacher": Slot("B D", "embedding by the teacher, without gradient", _unit),
+    "sequence": Slot("B T D", "embedding of each time step", _unit),
+    "mask": Slot("B T", "which time steps are present", _present),
+    "maps": Slot("B C H W", "feature maps", _normal),
+    "bags": Slot("B n D", "embeddings of the members of each bag", _unit),
+    "bag_mask": Slot("B n", "which members are present", _present),
+    "graph": Slot("B B", "symmetric adjacency of the items", _graph),
+    "node_weight": Slot("B", "weight of each node, between 0 and 1", _share),
+    "gate": Slot("B D", "share of each dimension that is let through, between 0 and 1", _share),
+    "candidate_scores": Slot("Q N", "scores of each query's candidates, the positive first", _normal),
+    "teacher_scores": Slot("Q N", "the teacher's scores of the same candidates", _normal),
+    "log_prob_policy": Slot("B", "log-likelihood under the policy", _normal),
+    "log_prob_reference": Slot("B", "log-likelihood under the reference", _normal),
+    "margin": Slot("B", "margin of each anchor, in units of similarity", _share),
+    "temperature": Slot("", "a learned temperature", lambda shape, g: torch.rand(shape, generator=g).double() + 0.1),
+    "exclude": Slot("A B", "candidates that must not take part", _none),
+}

@@ -1,0 +1,1 @@
+"""Numbers -> figure: pure functions, tested without Streamlit."""
