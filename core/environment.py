@@ -1,10 +1,14 @@
-"""The project's own virtual environment, made with the standard library before anything is installed."""
+"""The project on this machine: its root, its code version, and the virtual environment it makes for itself.
+
+Uses the standard library alone, since it runs before anything is installed.
+"""
 
 import hashlib
 import os
 import subprocess
 import sys
 import venv
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +57,15 @@ def ensure(requirements: Path) -> Path:
         raise SystemExit("pip could not install the requirements; its message stands above. Run the command again.")
     stamp.write_text(wanted)
     return python()
+
+
+@cache
+def code_version() -> str:
+    """Hash of the sources of `core`: another line of code is another run."""
+    digest = hashlib.sha256()
+    for file in sorted((ROOT / "core").rglob("*.py")):
+        digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def hand_over(command: list[str | Path], **environment: str) -> int:

@@ -69,11 +69,18 @@ class Paid:
 
 
 def joined(parts: Iterable[tuple[str, Paid]]) -> Paid:
-    """Several payments side by side: term names get the part's name as a prefix, pairs are kept in order."""
+    """Several payments side by side: term names get the part's name as a prefix, pairs are kept in order.
+
+    Raises:
+        ValueError: if two terms end up with one name; the second would be paid instead of the first, not beside it.
+    """
     terms: dict[str, Term] = {}
     pairs: tuple[Pairs, ...] = ()
     for name, paid in parts:
-        terms |= {".".join(filter(None, (name, inner))): term for inner, term in paid.terms.items()}
+        named = {".".join(filter(None, (name, inner))): term for inner, term in paid.terms.items()}
+        if clash := terms.keys() & named.keys():
+            raise ValueError(f"two terms are called '{min(clash)}'; join the payments under different names")
+        terms |= named
         pairs += paid.pairs
     return Paid(terms, pairs)
 

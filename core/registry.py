@@ -79,10 +79,11 @@ class Registry(Generic[E]):
 
     def _load(self) -> dict[str, E]:
         if not self._complete:
-            self._complete = True
             package = importlib.import_module(self.package)
             for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
                 importlib.import_module(f"{self.package}.{module}")
+            self._entries = dict(sorted(self._entries.items(), key=lambda item: item[1].call.__module__))
+            self._complete = True
         return self._entries
 
     def __getitem__(self, key: str) -> E:

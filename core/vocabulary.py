@@ -58,8 +58,11 @@ def _present(shape: tuple[int, ...], g: Generator) -> Tensor:
     return mask
 
 
-def _none(shape: tuple[int, ...], g: Generator) -> Tensor:
-    return torch.zeros(shape, dtype=torch.bool)
+def _one_other(shape: tuple[int, ...], g: Generator) -> Tensor:
+    """One candidate of each anchor, never its own."""
+    anchor = torch.arange(shape[0])
+    other = (anchor + torch.randint(1, shape[1], (shape[0],), generator=g)) % shape[1]
+    return torch.zeros(shape, dtype=torch.bool).index_put_((anchor, other), torch.tensor(True))
 
 
 VOCABULARY: Mapping[str, Slot] = {
@@ -88,5 +91,5 @@ VOCABULARY: Mapping[str, Slot] = {
     "log_prob_reference": Slot("B", "log-likelihood under the reference", _normal),
     "margin": Slot("B", "margin of each anchor, in units of similarity", _share),
     "temperature": Slot("", "a learned temperature", lambda shape, g: torch.rand(shape, generator=g).double() + 0.1),
-    "exclude": Slot("A B", "candidates that must not take part", _none),
+    "exclude": Slot("A B", "candidates that must not take part", _one_other),
 }

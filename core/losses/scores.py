@@ -22,9 +22,8 @@ def less_margin(scores: Tensor, positive: Tensor, margin: Tensor | float) -> Ten
 
     `margin` is a number, () or (A,), in units of similarity.
     """
-    if isinstance(margin, (int, float)):
-        return scores - margin * positive if margin else scores
-    return scores - margin.reshape(-1, 1) * positive
+    lead = margin.reshape(-1, 1) if isinstance(margin, Tensor) else margin
+    return torch.where(positive, scores - lead, scores)
 
 
 def without(logits: Tensor, exclude: Tensor | None) -> Tensor:

@@ -48,18 +48,18 @@ def triplet(a: Tensor, b: Tensor, p: Triplet, *, negatives: Tensor | None = None
         scores are minus the distances.
     """
     if negatives is None:
-        d = distance(a, b, p.squared)
+        scores = -distance(a, b, p.squared)
         role = diagonal_roles(len(a), len(b), a.device)
-        positive = d.diagonal()
+        positive = scores.diagonal()
     else:
-        d = distance(a[:, None], torch.cat([b[:, None], negatives], dim=1), p.squared).squeeze(1)
-        role = torch.full_like(d, Role.NEGATIVE, dtype=torch.int8)
+        scores = -distance(a[:, None], torch.cat([b[:, None], negatives], dim=1), p.squared).squeeze(1)
+        role = torch.full_like(scores, Role.NEGATIVE, dtype=torch.int8)
         role[:, 0] = Role.POSITIVE
-        positive = d[:, 0]
+        positive = scores[:, 0]
     negative = role == Role.NEGATIVE
-    asked = positive + (p.margin if margin is None else margin)
+    asked = positive - (p.margin if margin is None else margin)
     if p.over == "min":
-        paid = torch.relu(asked - d.masked_fill(~negative, torch.inf).amin(dim=1))
+        paid = torch.relu(scores.masked_fill(~negative, -torch.inf).amax(dim=1) - asked)
     else:
-        paid = (torch.relu(asked[:, None] - d) * negative).sum(dim=1) / negative.sum(dim=1)
-    return Paid({"": Term(paid)}, (Pairs(-d, role),))
+        paid = (torch.relu(scores - asked[:, None]) * negative).sum(dim=1) / negative.sum(dim=1)
+    return Paid({"": Term(paid)}, (Pairs(scores, role),))

@@ -17,6 +17,7 @@ from core.mixing.registry import Level, Plan, Side, Step, mixing
 from core.paid import Paid, joined
 from core.params import Params
 
+SHORTEST = 1e-3  # a mixture of opposites has no direction; below this length it shrinks, and its gradient stays finite
 MarginRule = Literal["lam", "constant", "one_minus_lam", "two_lam_minus_one", "zero"]
 
 
@@ -53,15 +54,23 @@ class DMM(Params):
         return self
 
 
+def folded_beta(size: tuple[int, ...], concentration: float, g: Generator) -> Tensor:
+    """`size` shares max(x, 1 - x), x from Beta(α, α): two uniforms each, no rejection, sound for any α > 0.
+
+    t² / ν of Student's t with ν = 2α by Bailey (1994), Math. Comp. 62, 779; then x = (1 + t / √(ν + t²)) / 2.
+    """
+    radius, angle = torch.rand((2, *size), generator=g)
+    ratio = torch.expm1(-radius.log() / concentration) * torch.cos(2 * torch.pi * angle).square()
+    return 0.5 + 0.5 / torch.sqrt(1 + 1 / ratio)
+
+
 def draw_lam(n: int, p: DMM, g: Generator) -> Tensor:
     """(n,) shares of the anchor, equal within the batch unless `p.per_sample`."""
     size = (n if p.per_sample else 1,)
     if p.law == "uniform":
         lam = p.low + (p.high - p.low) * torch.rand(size, generator=g)
     elif p.law == "beta":
-        gamma = torch._standard_gamma(torch.full((2, *size), p.concentration), generator=g)
-        share = gamma[0] / gamma.sum(0)
-        lam = torch.maximum(share, 1 - share)
+        lam = folded_beta(size, p.concentration, g)
     else:
         lam = torch.full(size, p.fixed)
     return lam.expand(n).clone()
@@ -124,7 +133,7 @@ class DynamicMixedMargin:
         x = inputs[p.side]
         lam = plan.lam.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
         mixed = lam * x + (1 - lam) * x[plan.partner]
-        return {**inputs, p.side: F.normalize(mixed, dim=-1) if p.level == "embedding" else mixed}
+        return {**inputs, p.side: F.normalize(mixed, dim=-1, eps=SHORTEST) if p.level == "embedding" else mixed}
 
     def combine(self, clean: Paid, mixed: Paid, step: Step, p: DMM) -> Paid:
         """What is paid in all: the clean loss and the weighted mixed one, kept apart as terms."""

@@ -1,0 +1,175 @@
+"""The command line: `python -m core train | resume | runs | catalogue | work | demo`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.refusal import Refusal
+from core.runs.folder import RunFolder, list_runs
+
+EXAMPLE = "python -m core train --data emoji --loss.kind clip --loss.temperature 0.07 --steps 500 --seed 0 --out FOLDER"
+
+
+def main(words: Sequence[str]) -> int:
+    parser = _parser()
+    known, rest = parser.parse_known_args(words)
+    if rest and known.command != "train":
+        parser.error(f"unrecognised: {rest[0]}; see python -m core {known.command} --help")
+    try:
+        return COMMANDS[known.command](known, rest)
+    except Refusal as error:
+        print(f"python -m core {known.command}: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m core", description=__doc__, epilog=EXAMPLE, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser(
+        "train",
+        help="train a recipe; any of its settings is a flag, such as --loss.kind clip",
+        epilog=EXAMPLE,
+        allow_abbrev=False,
+    )
+    train.add_argument("--out", type=Path, help="folder of the run (default: among your runs)")
+    train.add_argument("--recipe", type=Path, help="JSON file to start from; flags change it")
+    train.add_argument("--threads", type=int, default=1, help="torch threads, stored with the run (default: 1)")
+    resume = commands.add_parser("resume", help="go on with a run from its checkpoint", allow_abbrev=False)
+    work = commands.add_parser("work", help="train a prepared folder, as the app does", allow_abbrev=False)
+    work.add_argument("--polite", action="store_true", help="let every other waiting run go first")
+    for command in (resume, work):
+        command.add_argument("folder", type=Path)
+    for command in (train, resume, work):
+        command.add_argument("--checkpoint-seconds", type=float, default=1.0, help="time between checkpoints")
+    demo = commands.add_parser("demo", help="train the run of the Start page, as the app does", allow_abbrev=False)
+    demo.add_argument("--record", type=Path, help="also write its film here, for assets/recording.npz")
+    for name, text in (("runs", "list your runs"), ("catalogue", "list every piece")):
+        commands.add_parser(name, help=text, allow_abbrev=False).add_argument("--json", action="store_true")
+    return parser
+
+
+def _flags(words: Sequence[str]) -> dict[str, str]:
+    """`--address value` and `--address=value`, in any order."""
+    flat: dict[str, str] = {}
+    pending = list(words)
+    while pending:
+        word = pending.pop(0)
+        if not word.startswith("--"):
+            raise Refusal(f"'{word}' stands where a flag was expected; write --loss.kind clip")
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            if not pending or (pending[0].startswith("--")):
+                raise Refusal(f"--{name} has no value; write --{name} VALUE")
+            value = pending.pop(0)
+        flat[name] = value
+    return flat
+
+
+def _recipe(file: Path | None, flat: dict[str, str]) -> Any:
+    from core.addresses import read
+    from core.recipe import Recipe
+
+    base = Recipe()
+    if file:
+        try:
+            base = Recipe.model_validate_json(file.read_bytes())
+        except OSError as error:
+            raise Refusal(f"--recipe {file} cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise Refusal(f"--recipe {file} is not a recipe: {_first_line(error)}") from error
+    recipe, refused = read(flat, base)
+    if refused:
+        raise Refusal(f"--{refused[0].address} {refused[0].value}: {refused[0].reason}")
+    return recipe
+
+
+def _first_line(error: ValueError) -> str:
+    return " ".join(str(error).splitlines()[1:3]).strip() or str(error)
+
+
+def _train(known: argparse.Namespace, rest: list[str]) -> int:
+    if known.threads < 1:
+        raise Refusal(f"--threads {known.threads}: expected a whole number from 1")
+    recipe = _recipe(known.recipe, _flags(rest))
+    from core.runs.worker import prepare
+
+    folder = prepare(recipe, RunFolder(known.out) if known.out else None, known.threads)
+    return _finish(folder, known.checkpoint_seconds)
+
+
+def _resume(known: argparse.Namespace, rest: list[str]) -> int:
+    folder = RunFolder(known.folder)
+    folder.recipe()
+    return _finish(folder, known.checkpoint_seconds)
+
+
+def _finish(folder: RunFolder, checkpoint_seconds: float) -> int:
+    """Train with a progress bar on standard error; the last line of standard output is the result."""
+    from tqdm import tqdm
+
+    from core.runs.worker import work
+
+    steps = int(folder.recipe()["steps"])
+    with tqdm(total=steps, unit="step", file=sys.stderr) as bar:
+        work(folder, checkpoint_seconds=checkpoint_seconds, progress=lambda step: bar.update(step - bar.n))
+    status = folder.status()
+    if status.state != "done":
+        print(f"{folder.path}: {status.state}. {status.message}", file=sys.stderr)
+        return 1
+    environment = folder.environment()
+    run = {"id": folder.id, "folder": str(folder.path)} | {k: environment[k] for k in ("device", "threads")}
+    print(json.dumps(folder.result() | {"run": run}))
+    return 0
+
+
+def _work(known: argparse.Namespace, rest: list[str]) -> int:
+    from core.runs.worker import work
+
+    work(RunFolder(known.folder), polite=known.polite, checkpoint_seconds=known.checkpoint_seconds)
+    return 0
+
+
+def _demo(known: argparse.Namespace, rest: list[str]) -> int:
+    from core.runs import demo
+    from core.runs.worker import prepare, work
+
+    folder = prepare(_recipe(None, demo.first_link()))
+    demo.remember(folder)
+    work(folder, polite=True)
+    if known.record:
+        demo.record(folder, known.record)
+    return 0
+
+
+def _runs(known: argparse.Namespace, rest: list[str]) -> int:
+    rows = []
+    for folder in list_runs():
+        status = folder.status()
+        rows.append({"id": folder.path.name, "folder": str(folder.path), **vars(status)})
+    if known.json:
+        print(json.dumps(rows))
+    else:
+        for row in rows:
+            print(f"{row['id']}  {row['state']:<9}  step {row['step']} of {row['steps']}  {row['message']}")
+    return 0
+
+
+def _catalogue(known: argparse.Namespace, rest: list[str]) -> int:
+    from core.catalogue import catalogue
+
+    rows = catalogue()
+    if known.json:
+        print(json.dumps(rows, ensure_ascii=False))
+    else:
+        for row in rows:
+            print(f"{row['kind']:<10}  {row['key']:<12}  {row['title']}")
+    return 0
+
+
+COMMANDS = {"train": _train, "resume": _resume, "work": _work, "demo": _demo, "runs": _runs, "catalogue": _catalogue}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

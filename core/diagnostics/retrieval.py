@@ -1,0 +1,158 @@
+"""Retrieval: at which rank does a query find its own item, with ties handled and said.
+
+Scores that differ by rounding only are ties. By default a tie is broken at random and the *expected* result is given,
+so that a collapsed encoder, whose scores are all alike, lands on the chance level and not on 0 or 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.diagnostics.arrays import CHUNK, Array, integers, resolution, share, tensor, unit_rows
+from core.diagnostics.registry import diagnostic
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each query's true item stands in a gallery of `size`.
+
+    `above` (Q,) int64: items with a higher score. `level` (Q,) int64: other items with the same score.
+    """
+
+    above: Tensor
+    level: Tensor
+    size: int
+
+    def rank(self, pessimistic: bool = False) -> Tensor:
+        """(Q,) rank from 1: expected under random breaking of ties, or with the true item behind its equals."""
+        return 1 + self.above + (self.level if pessimistic else self.level / 2)
+
+    def hit(self, k: int, pessimistic: bool = False) -> Tensor:
+        """(Q,) probability in [0, 1] that the true item is among the first k; 0 or 1 where nothing ties."""
+        if pessimistic:
+            return (self.above + self.level < k).float()
+        return ((k - self.above) / (self.level + 1)).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Recall at 1, 5 and 10, all shares; the median rank from 1; the share of queries whose true item ties.
+
+    `n` queries searched a gallery of `size`, in which guessing has the recalls `chance1`, `chance5`, `chance10`.
+    """
+
+    r1: float
+    r5: float
+    r10: float
+    median_rank: float
+    ties: float
+    n: int
+    size: int
+
+    @property
+    def chance1(self) -> float:
+        return chance_recall(1, self.size)
+
+    @property
+    def chance5(self) -> float:
+        return chance_recall(5, self.size)
+
+    @property
+    def chance10(self) -> float:
+        return chance_recall(10, self.size)
+
+
+def chance_recall(k: int, size: int) -> float:
+    """Recall at k of guessing in a gallery of `size`."""
+    return min(1.0, k / size)
+
+
+def places(scores: Array, target: Array | None = None) -> Places:
+    """Where the true item stands in each row of scores.
+
+    Args:
+        scores: (Q, G), larger is better, of the size of cosines: two closer than 16 units of rounding at 1 tie.
+        target: (Q,) index of each query's true item; without it, item i for query i.
+
+    Raises:
+        ValueError: if a score is NaN or infinite, or a target is not in the gallery.
+    """
+    s = tensor(scores)
+    if not bool(torch.isfinite(s).all()):
+        raise ValueError("got NaN or infinity among the scores where finite numbers are expected; drop those items")
+    truth = torch.arange(len(s), device=s.device) if target is None else integers(target, s)
+    if len(truth) != len(s) or (len(truth) and not 0 <= int(truth.min()) <= int(truth.max()) < s.shape[1]):
+        raise ValueError(
+            f"got targets for {len(truth)} queries in scores of shape {tuple(s.shape)}; "
+            "give each query one index of a gallery column"
+        )
+    lead = s - s.gather(1, truth[:, None])
+    above = lead > resolution(s)
+    level = (lead >= -resolution(s)) & ~above
+    return Places(above.sum(dim=1), level.sum(dim=1) - 1, s.shape[1])
+
+
+def place(queries: Tensor, gallery: Tensor, target: Array | None = None) -> Places:
+    """As `places`, for the inner products of queries (Q, D) and a gallery (G, D), in chunks of queries."""
+    truth = torch.arange(len(queries), device=queries.device) if target is None else integers(target, queries)
+    parts = [places(queries[i : i + CHUNK] @ gallery.T, truth[i : i + CHUNK]) for i in range(0, len(queries), CHUNK)]
+    return Places(torch.cat([p.above for p in parts]), torch.cat([p.level for p in parts]), len(gallery))
+
+
+def median(x: Tensor) -> float:
+    """The median of a flat tensor, halfway between the two middle values where their count is even."""
+    ordered = x.float().sort().values
+    return float(ordered[(len(x) - 1) // 2] + ordered[len(x) // 2]) / 2
+
+
+def summarise(found: Places, pessimistic: bool = False) -> Retrieval:
+    """The recalls, the median rank and the ties of all queries, at least one."""
+    return Retrieval(
+        *(share(found.hit(k, pessimistic)) for k in (1, 5, 10)),
+        median_rank=median(found.rank(pessimistic)),
+        ties=share(found.level > 0),
+        n=len(found.above),
+        size=found.size,
+    )
+
+
+@diagnostic(
+    "retrieval",
+    title="Retrieval",
+    source="recall at k as in Faghri et al. 2018, arXiv:1707.05612, sec. 4; ties: expectation over random order",
+    values="recalls 0 to 1; median rank 1 to the size of the gallery",
+    chance="k over the size of the gallery; median rank half of it",
+)
+def retrieval(queries: Array, gallery: Array, target: Array | None = None, *, pessimistic: bool = False) -> Retrieval:
+    """Recall at 1, 5 and 10 and the median rank of each query's true item by cosine.
+
+    Args:
+        queries: (Q, D) unit rows, at least one.
+        gallery: (G, D) unit rows.
+        target: (Q,) index of each query's true item in the gallery; without it, item i for query i.
+        pessimistic: place the true item behind its equals; by default the expectation under random order is given.
+
+    Raises:
+        ValueError: if rows are not of length 1, or a target is not in the gallery.
+    """
+    return summarise(place(unit_rows(queries), unit_rows(gallery), target), pessimistic)
+
+
+def every_way(modalities: Mapping[str, Array], *, pessimistic: bool = False) -> dict[tuple[str, str], Retrieval]:
+    """Retrieval from each modality to each other one, both ways, keyed (from, to).
+
+    Args:
+        modalities: name -> (N, D) unit rows, the same item in the same row of each.
+        pessimistic: as for `retrieval`.
+
+    Raises:
+        ValueError: as `retrieval` does.
+    """
+    return {
+        (source, to): retrieval(modalities[source], modalities[to], pessimistic=pessimistic)
+        for source in modalities
+        for to in modalities
+        if source != to
+    }

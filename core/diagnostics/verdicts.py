@@ -1,0 +1,222 @@
+"""Verdicts: numbers -> a chip of one or two words, a state and a sentence. Every threshold stands in one table."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from core.diagnostics.registry import diagnostic
+
+State = Literal["ok", "watch", "bad", "info"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`word`: the chip, a state and never a grade. `sentence`: what was seen, with its yardstick."""
+
+    word: str
+    state: State
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """All edges of all rules; a value on the edge belongs to the side that the comment names."""
+
+    collapsed_spread: float = 0.01  # mean squared distance to the centroid; below: collapsed
+    one_line_rank: float = 1.1  # effective rank; below, where 3 or more are possible: one line
+    stuck_window: int = 20  # last losses that a dead margin must hold
+    stuck_share: float = 0.01  # distance from the collapse level over that level; up to it: stuck
+    diverged_factor: float = 10.0  # loss over its chance level; above: diverged
+    falling_share: float = 0.01  # change between the last two windows over the chance level; above: falling or rising
+    trend_window: int = 20  # losses in each of the two windows
+    aligned: float = 0.75  # recall at 1; from it on: aligned
+    near_chance_sd: float = 2.0  # standard deviations of guessing above chance; up to it: near chance
+    apart_overlap: float = 0.10  # overlap of the two hills; up to it: apart
+    hard_first_share: float = 0.50  # share of the push on the hardest fifth of the pairs; from it on: hard first
+    trust_good: float = 0.90  # trustworthiness; from it on: ok
+    trust_fair: float = 0.75  # from it on: watch; below: bad
+    like_noise: float = 0.05  # trustworthiness above the random twin's; up to it: no structure
+    nearly_noise: float = 0.10  # up to it: nearly
+
+
+THRESHOLDS = Thresholds()
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"
+
+
+@diagnostic(
+    "collapsed",
+    title="Collapsed",
+    source="spread and effective rank against their thresholds",
+    origin="designed",
+    values="collapsed, one line, not collapsed",
+    chance="not collapsed",
+)
+def collapsed(spread: float, effective_rank: float, max_rank: int, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether all embeddings are one point, or one line, whatever the loss says.
+
+    Args:
+        spread: from `geometry.spread`.
+        effective_rank: from `geometry.effective_rank`; 0 is full collapse.
+        max_rank: from `geometry.max_rank`.
+        t: the thresholds.
+    """
+    if spread < t.collapsed_spread or effective_rank == 0:
+        return Verdict("collapsed", "bad", f"All embeddings are nearly one point: their spread is {spread:.4f} of 1.")
+    if max_rank > 2 and effective_rank < t.one_line_rank:
+        return Verdict(
+            "one line", "watch", f"The embeddings lie on one line: effective rank {effective_rank:.2f} of {max_rank}."
+        )
+    return Verdict("not collapsed", "ok", f"The embeddings differ in {effective_rank:.1f} of {max_rank} directions.")
+
+
+@diagnostic(
+    "dead_margin",
+    title="Dead margin",
+    source="the loss at its collapse level for a window, every hinge silent, or no margin asked",
+    origin="designed",
+    values="dead margin, no margin, silent, alive",
+    chance="alive",
+)
+def dead_margin(
+    losses: Sequence[float], collapse: float, active: float, asked: float, t: Thresholds = THRESHOLDS
+) -> Verdict:
+    """Whether the margin of a hinge does anything.
+
+    Args:
+        losses: the losses so far, oldest first.
+        collapse: what is paid when all embeddings are equal, from `levels.chance_level`.
+        active: share of the negatives that are pushed, from `hardness.active_share`.
+        asked: the margin really asked.
+        t: the thresholds.
+    """
+    if asked == 0:
+        return Verdict("no margin", "watch", "No lead is asked: a pair that leads by anything at all is silent.")
+    last = losses[-t.stuck_window :]
+    if len(last) == t.stuck_window and all(abs(v - collapse) <= t.stuck_share * collapse for v in last):
+        return Verdict(
+            "dead margin", "bad", f"The loss has stayed at {collapse:.2f}, which it pays when all embeddings are equal."
+        )
+    if active == 0:
+        return Verdict("silent", "watch", f"Every pair leads by more than {asked:.2f}: nothing is pushed.")
+    return Verdict("alive", "ok", f"{_percent(active)} of the non-pairs are pushed.")
+
+
+@diagnostic(
+    "progress",
+    title="Falling, settled or diverged",
+    source="the last two windows of the loss, and its chance level",
+    origin="designed",
+    values="falling, settled, rising, diverged, just begun",
+    chance="settled at the chance level",
+)
+def progress(losses: Sequence[float], chance: float, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Where the loss is heading.
+
+    Args:
+        losses: the losses so far, oldest first.
+        chance: from `levels.chance_level`; where it is not above 0, only NaN and infinity count as diverged.
+        t: the thresholds.
+    """
+    broken = [k for k, v in enumerate(losses) if not math.isfinite(v)]
+    if broken:
+        return Verdict("diverged", "bad", f"The loss is no finite number: first in record {broken[0] + 1}.")
+    if losses and chance > 0 and losses[-1] > t.diverged_factor * chance:
+        return Verdict("diverged", "bad", f"The loss is {losses[-1]:.3g}; its chance level is {chance:.3g}.")
+    window = min(t.trend_window, len(losses) // 2)
+    if window == 0:
+        return Verdict("just begun", "info", "There are too few losses to see where they go.")
+    now = math.fsum(losses[-window:]) / window
+    before = math.fsum(losses[-2 * window : -window]) / window
+    scale = chance if chance > 0 else max(abs(now), abs(before))
+    text = f"The loss went from {before:.3g} to {now:.3g} over the last {window} records.".replace("-", "−")
+    if before - now > t.falling_share * scale:
+        return Verdict("falling", "ok", text)
+    if now - before > t.falling_share * scale:
+        return Verdict("rising", "watch", text)
+    return Verdict("settled", "info", text)
+
+
+@diagnostic(
+    "aligned",
+    title="Aligned, sorting or near chance",
+    source="recall at 1 against guessing, whose standard deviation is that of a binomial",
+    origin="designed",
+    values="aligned, sorting, near chance",
+    chance="near chance",
+)
+def aligned(r1: float, n: int, chance: float, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether items find their partner.
+
+    Args:
+        r1: recall at 1 of n queries.
+        n: queries, at least 1.
+        chance: recall at 1 of guessing.
+        t: the thresholds.
+    """
+    text = f"{r1 * n:.0f} of {n} find their own partner first; guessing finds {chance * n:.0f}."
+    if r1 <= chance + t.near_chance_sd * math.sqrt(chance * (1 - chance) / n):
+        return Verdict("near chance", "bad", text)
+    return Verdict("aligned", "ok", text) if r1 >= t.aligned else Verdict("sorting", "watch", text)
+
+
+@diagnostic(
+    "apart",
+    title="Apart or overlapping",
+    source="the overlap of the hills of positives and negatives",
+    origin="designed",
+    values="apart, overlapping",
+    chance="overlapping",
+)
+def hills(overlap: float, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether positives and negatives can be told apart by their score; `overlap` is from `scores.overlap`."""
+    text = f"The two hills have {_percent(overlap)} of their area in common."
+    return Verdict("apart", "ok", text) if overlap <= t.apart_overlap else Verdict("overlapping", "watch", text)
+
+
+@diagnostic(
+    "hard_first",
+    title="Hard first or spread out",
+    source="the push on the hardest fifth of the pairs",
+    origin="designed",
+    values="hard first, spread out, silent",
+    chance="spread out",
+)
+def push(hardest_fifth: float, silent: bool = False, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whom the loss pushes.
+
+    Args:
+        hardest_fifth: share of the push on the hardest 20 % of the pairs, from `hardness.share_of_hardest`.
+        silent: nothing is pushed.
+        t: the thresholds.
+    """
+    if silent:
+        return Verdict("silent", "watch", "Nothing is pushed in this batch.")
+    text = f"The hardest 20% of the pairs take {_percent(hardest_fifth)} of the push."
+    return Verdict("hard first" if hardest_fifth >= t.hard_first_share else "spread out", "info", text)
+
+
+def awake(silent: int, n: int) -> Verdict:
+    """How many of n anchors get no gradient at all."""
+    if silent == 0:
+        return Verdict("all awake", "ok", f"All {n} anchors get a gradient.")
+    return Verdict(f"{silent} silent", "watch", f"{silent} of {n} anchors get a gradient of exactly 0.")
+
+
+def trust(value: float, t: Thresholds = THRESHOLDS) -> Verdict:
+    """How far a map can be trusted; `value` is from `trust.trustworthiness`."""
+    state: State = "ok" if value >= t.trust_good else "watch" if value >= t.trust_fair else "bad"
+    return Verdict(f"trust {value:.2f}", state, f"Trust {value:.2f}: 1 keeps every neighbour, chance is about 0.5.")
+
+
+def looks_like_noise(value: float, twin: float, exact: bool = False, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether noise would look like this map: the fields of `trust.Structure`."""
+    if exact:
+        return Verdict("exact", "info", "The map has all dimensions of the data: nothing was left out.")
+    text = f"Trust {value:.2f}; the same map of shuffled columns has {twin:.2f}."
+    if value - twin <= t.like_noise:
+        return Verdict("no structure", "bad", text)
+    return Verdict("nearly", "watch", text) if value - twin <= t.nearly_noise else Verdict("no", "ok", text)

@@ -1,0 +1,1 @@
+"""What persists between steps: which batches are drawn, and later queues, teachers and stages."""

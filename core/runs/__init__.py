@@ -1,0 +1,1 @@
+"""A recipe, its run folder and the trainer process: start, watch, cancel, resume, branch."""

@@ -1,0 +1,33 @@
+"""Starting a trainer that outlives whoever started it. Knows no torch: the child imports it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from core.environment import ROOT
+from core.runs.folder import RunFolder
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}
+
+
+def detach(words: list[str], log: Path) -> None:
+    """Run `python -m core <words>` in a session of its own, its output going to `log`."""
+    with log.open("ab") as sink:
+        subprocess.Popen(
+            [sys.executable, "-m", "core", *words],
+            cwd=ROOT,
+            env=os.environ | ONE_THREAD,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+
+
+def start(folder: RunFolder) -> None:
+    """Start or resume the run in a prepared folder, unless it is finished or being worked on."""
+    if folder.status().state == "done" or folder.is_alive():
+        return
+    folder.say("queued")
+    detach(["work", str(folder.path)], folder.path / "log.txt")

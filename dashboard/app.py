@@ -1,0 +1,48 @@
+"""The app: navigation, and the link checked against the schema before any widget is built."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+ABOUT = """**Pushpull**, a laboratory for contrastive losses.
+
+Everything runs on this machine; nothing is sent anywhere. Every number on a page comes from a computation on the
+model or data shown."""
+
+st.set_page_config(
+    page_title="Pushpull",
+    page_icon=str(ROOT / "assets" / "icon.svg"),
+    layout="wide",
+    menu_items={"About": ABOUT},
+)
+st.logo(str(ROOT / "assets" / "icon.svg"))
+
+START = st.Page(ROOT / "pages" / "start.py", title="Start", default=True)
+OTHERS = [
+    st.Page(ROOT / "pages" / f"{name}.py", title=title, url_path=name)
+    for name, title in (
+        ("play", "Play"),
+        ("scores", "Scores"),
+        ("gradients", "Gradients"),
+        ("margins", "Margins"),
+        ("map", "Map"),
+        ("missing", "Missing"),
+        ("inspect", "Inspect"),
+    )
+    if (ROOT / "pages" / f"{name}.py").exists()
+]
+page = st.navigation([START, *OTHERS], position="top")
+
+needs_schema = page is not START or set(st.query_params) - {"v"}
+if needs_schema or "view" in st.session_state:
+    from dashboard.link import refusals, view, write_link
+
+    view()
+    write_link()
+    refusals()
+page.run()

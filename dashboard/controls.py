@@ -1,0 +1,131 @@
+"""One widget builder over the schema: a field is a knob is an address in the link.
+
+The only place that decides which widget a field gets. A yes or no is a segmented control, so that it stays readable
+in the dark theme.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.addresses import Knob, choices, knobs, spell
+from core.params import Domain, domain
+from dashboard.link import change, view
+
+WIDTH = 164
+FEW = 3
+
+
+def knob(
+    address: str,
+    *,
+    label: str | None = None,
+    names: Mapping[str, str] | None = None,
+    options: Sequence[str] | None = None,
+    width: int | str = WIDTH,
+    disabled: bool = False,
+) -> None:
+    """The widget of one address; moving it changes the view and so the link.
+
+    Args:
+        address: of a field, or of a field with a choice of kinds.
+        label: instead of the field's title.
+        names: option -> what is shown for it.
+        options: a choice among fewer than the schema has.
+        width: pixels, or "stretch".
+        disabled: shown, but not to be moved.
+
+    Raises:
+        KeyError: if the view has no such address now.
+    """
+    kinds = choices(type(view()), address)
+    place = f"{address}.kind" if kinds else address
+    found = next((k for k in knobs(view()) if k.address == place), None)
+    if found is None:
+        raise KeyError(f"{address} is not an address of the present view")
+    shared: dict[str, Any] = {
+        "label": label or (address.rpartition(".")[2].capitalize() if kinds else found.field.title),
+        "key": address,
+        "help": None if kinds else found.field.description,
+        "width": width,
+        "disabled": disabled,
+    }
+    what = domain(found.field)
+    listed = list(options or kinds or what.choices)
+    if kinds or (what.choices and not what.many):
+        _choice(address, shared, listed, names or {}, spell(found.value), bool(kinds))
+    elif what.kind is bool:
+        _choice(address, shared, ["off", "on"], {}, spell(found.value), False)
+    elif what.many:
+        _several(address, shared, listed, names or {}, found)
+    else:
+        _number(address, shared, what, found)
+
+
+def _commit(address: str, text: Callable[[Any], str] = spell) -> Callable[[], None]:
+    def committed() -> None:
+        value = st.session_state[address]
+        if value is not None:
+            change(address, text(value))
+
+    return committed
+
+
+def _show(address: str, value: Any) -> None:
+    """Let the widget show the view's value, also after something else than the widget has changed it."""
+    if st.session_state.get(address) != value:
+        st.session_state[address] = value
+
+
+def _choice(
+    address: str, shared: dict[str, Any], options: list[Any], names: Mapping[str, str], value: str, roomy: bool
+) -> None:
+    _show(address, value)
+    shared |= {
+        "options": [str(option) for option in options],
+        "format_func": lambda option: names.get(option, option.replace("_", " ")),
+        "on_change": _commit(address),
+    }
+    if roomy or len(options) > FEW:
+        st.selectbox(**shared)
+    else:
+        st.segmented_control(**shared | {"width": "content"}, required=True)
+
+
+def _several(address: str, shared: dict[str, Any], options: list[Any], names: Mapping[str, str], found: Knob) -> None:
+    _show(address, list(found.value))
+    st.pills(
+        **shared | {"width": "stretch"},
+        options=options,
+        selection_mode="multi",
+        format_func=lambda option: names.get(option, option),
+        on_change=_commit(address, lambda chosen: ",".join(chosen)),
+    )
+
+
+def _number(address: str, shared: dict[str, Any], what: Domain, found: Knob) -> None:
+    value = found.value
+    _show(address, value)
+    shared["on_change"] = _commit(address)
+    bounded = what.low is not None and what.high is not None
+    if what.kind is float and bounded and not what.optional:
+        stops = sorted({*_stops(what), value})
+        st.select_slider(**shared, options=stops, format_func=lambda stop: f"{stop:.3g}")
+    elif what.kind is int and bounded and what.high - what.low <= 256:  # ty: ignore[unsupported-operator]
+        st.slider(**shared, min_value=int(what.low), max_value=int(what.high))  # ty: ignore[invalid-argument-type]
+    elif what.kind in (int, float):
+        limits = {"min_value": what.low, "max_value": what.high}
+        typed = {name: None if limit is None else what.kind(limit) for name, limit in limits.items()}
+        st.number_input(**shared, **typed)
+    else:
+        st.text_input(**shared)
+
+
+def _stops(what: Domain) -> list[float]:
+    """Where a slider stops: even steps, or even ratios where the range spans more than two powers of ten."""
+    low, high = float(what.low or 0), float(what.high or 1)
+    if low > 0 and high / low > 100:
+        count = 40
+        return [float(f"{low * (high / low) ** (i / count):.2g}") for i in range(count + 1)]
+    return [round(low + (high - low) * i / 50, 4) for i in range(51)]

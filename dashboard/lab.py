@@ -1,0 +1,102 @@
+"""From a recipe to its run, and from a recorded step to the numbers on the screen, cached."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+import torch
+from core.data.loading import load
+
+from core.data.registry import DataSet
+from core.diagnostics.forces import forces
+from core.diagnostics.hardness import ByRank, share_of_hardest
+from core.diagnostics.scores import Histogram, by_kind, histogram, overlap, with_partner
+from core.recipe import Recipe
+from core.runs.folder import RunFolder, runs_home
+from core.runs.identity import run_id
+from core.runs.launch import start
+from core.runs.replay import Moment, moment, untrained
+from core.runs.worker import prepare
+
+BINS = 61
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What one recorded step shows, on the first pair of modalities.
+
+    `a`, `b` (P, D) unit embeddings; `mixed` (P, D) or None; histograms by kind of pair; `push` by rank of negatives.
+    """
+
+    step: int
+    items: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    mixed: np.ndarray | None
+    hills: dict[str, Histogram]
+    averages: dict[str, float]
+    overlap: float
+    push: ByRank
+    found: int
+
+
+def data_of(recipe: Recipe) -> DataSet:
+    """The data set of a recipe, loaded once."""
+    return load(recipe.data)
+
+
+def find(recipe: Recipe) -> RunFolder:
+    """The run of a recipe; its folder may not exist yet."""
+    return RunFolder(runs_home() / run_id(recipe, data_of(recipe).digest))
+
+
+def begin(recipe: Recipe) -> RunFolder:
+    """Start or resume the run of a recipe.
+
+    Raises:
+        Refusal: if parts of the recipe do not fit.
+    """
+    folder = prepare(recipe)
+    start(folder)
+    return folder
+
+
+@st.cache_resource(max_entries=600, show_spinner=False)
+def frame(folder: str, step: int, stamp: int) -> Frame:
+    """The numbers of one recorded step; `stamp` changes where the run was trained anew."""
+    run = RunFolder(runs_home() / folder)
+    recipe = Recipe.model_validate(run.recipe())
+    return measured(recipe, moment(recipe, data_of(recipe), step, run.snapshot(step)))
+
+
+@st.cache_resource(max_entries=20, show_spinner="Building the untrained network ...")
+def first_frame(recipe: Recipe) -> Frame:
+    """The numbers before any training, of a recipe that has no run yet."""
+    return measured(recipe, untrained(recipe, data_of(recipe)))
+
+
+def measured(recipe: Recipe, now: Moment) -> Frame:
+    """The numbers that Play and Scores draw."""
+    (first, a), (second, b) = list(now.z.items())[:2]
+    clean = now.clean.pairs[:1]
+    side = recipe.mixing.side if now.mixed is not None else "a"
+    mixed = now.mixed.pairs[:1] if now.mixed is not None else ()
+    if now.partner is not None:
+        mixed = tuple(with_partner(pairs, now.partner, side) for pairs in mixed)
+    kinds = {kind: scores for kind, scores in by_kind(clean, mixed).items() if len(scores)}
+    low = -1.0 if float(clean[0].scores.detach().min()) >= -1.001 else -2.0
+    hills = {kind: histogram(scores, bins=BINS, low=low, high=1 if low == -1 else 0) for kind, scores in kinds.items()}
+    found = (a @ b.T).argmax(dim=1) == torch.arange(len(a))
+    mixed_z = None if now.mixed_z is None else now.mixed_z.get(first if side == "a" else second)
+    return Frame(
+        step=now.step,
+        items=now.items.numpy(),
+        a=a.detach().numpy(),
+        b=b.detach().numpy(),
+        mixed=None if mixed_z is None else mixed_z.detach().numpy(),
+        hills=hills,
+        averages={kind: float(scores.mean()) for kind, scores in kinds.items()},
+        overlap=overlap(hills["positives"], hills["negatives"]),
+        push=share_of_hardest(forces(now.clean)[0], clean[0]),
+        found=int(found.sum()),
+    )

@@ -1,0 +1,59 @@
+"""The link is the state: it is checked against the schema before any widget is built, and written after each change.
+
+Widgets are not bound to the address by Streamlit itself, because a bound address holds only the widgets that are on
+the screen and drops a bad value without a word. Here one validated `View` is the state, whichever page is open.
+"""
+
+import streamlit as st
+
+from core.addresses import Refused, flatten, read
+from core.runs.demo import first_link
+from dashboard.view import View
+
+VERSION = "1"
+DEFAULT = read(first_link(), View())[0]
+
+
+def view() -> View:
+    """The state of this session, read from its link the first time."""
+    if "view" not in st.session_state:
+        open_link()
+    return st.session_state["view"]
+
+
+def open_link() -> None:
+    """Take up the address as it was opened; what cannot be read is left out and remembered by name."""
+    flat = dict(st.query_params)
+    version = flat.pop("v", VERSION)
+    if version == VERSION:
+        st.session_state["view"], refused = read(flat, DEFAULT)
+    else:
+        seen = Refused("v", version, f"expected {VERSION}; this link is of another version, and all of it was ignored")
+        st.session_state["view"], refused = DEFAULT, [seen]
+    st.session_state["refused"] = refused
+
+
+def change(address: str, text: str) -> list[Refused]:
+    """Set one address; returns what was refused."""
+    st.session_state["view"], refused = read({address: text}, view())
+    return refused
+
+
+def replace(new: View) -> None:
+    """Set the whole state."""
+    st.session_state["view"] = new
+
+
+def write_link() -> None:
+    """Put the state into the address: a copied address restores the page."""
+    address = {"v": VERSION, **flatten(view(), DEFAULT)}
+    if dict(st.query_params) != address:
+        st.query_params.from_dict(address)
+
+
+def refusals() -> None:
+    """Name what of the link was ignored, in a sentence each, until it is read."""
+    refused: list[Refused] = st.session_state.get("refused", [])
+    if refused:
+        lines = "  \n".join(f"`{each.address}={each.value}`: {each.reason}" for each in refused)
+        st.warning(f"Part of this link was ignored; the default stands in its place.  \n{lines}")

@@ -1,0 +1,150 @@
+"""The frame that every chart stands in: a question, a verdict, one sentence, and a `?` that explains and saves."""
+
+import io
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol
+
+import streamlit as st
+
+from dashboard.charts.chart import Chart
+
+_CHIPS: dict[str, tuple[Any, str | None]] = {
+    "ok": ("green", ":material/check:"),
+    "watch": ("yellow", ":material/visibility:"),
+    "bad": ("red", ":material/close:"),
+    "info": ("gray", None),
+}
+
+
+class Verdict(Protocol):
+    """What a chip says: one or two words, and a state out of ok, watch, bad and info."""
+
+    @property
+    def word(self) -> str: ...
+
+    @property
+    def state(self) -> str: ...
+
+
+def chip(verdict: Verdict) -> None:
+    """Draw a verdict as a badge; colour and icon follow its state."""
+    colour, icon = _CHIPS[verdict.state]
+    st.badge(verdict.word, color=colour, icon=icon)
+
+
+def csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """A table of equally long columns as UTF-8 comma-separated text."""
+    import pandas as pd
+
+    text = io.StringIO()
+    pd.DataFrame(dict(columns)).to_csv(text, index=False)
+    return text.getvalue().encode()
+
+
+def _why(key: str, why: tuple[str, str, str], columns: Mapping[str, Sequence[Any]] | None) -> None:
+    """The `?`: what you see, why, the formula; then the numbers to take away."""
+    short, long, formula = why
+    with st.popover("", icon=":material/help:", type="tertiary", key=f"why_{key}"):
+        st.markdown(f"**{short}**")
+        if long:
+            st.markdown(long)
+        if formula:
+            st.latex(formula)
+        if columns is not None:
+            st.download_button(
+                "Save the numbers",
+                lambda: csv(columns),
+                file_name=f"{key}.csv",
+                mime="text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"save_{key}",
+            )
+            st.markdown(":small[The picture: point at the chart and press the arrow or the camera at its top right.]")
+
+
+@contextmanager
+def panel(
+    key: str,
+    title: str,
+    sentence: str = "",
+    *,
+    why: tuple[str, str, str],
+    verdict: Verdict | None = None,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+) -> Generator[None, None, None]:
+    """Title row, sentence, and room for a chart in the body.
+
+    Args:
+        key: short name, unique on the page; widgets become `why_<key>` and `save_<key>`.
+        title: a question of at most eight words.
+        sentence: one sentence with its numbers; it is the legend too, so build it with `dashboard.words`.
+        why: what you see (a sentence), why (a paragraph), the formula (LaTeX with the live numbers); "" leaves one out.
+        verdict: the chip.
+        columns: the numbers to save, usually `chart.columns`.
+    """
+    with st.container(gap="xsmall"):
+        with st.container(
+            horizontal=True,
+            vertical_alignment="center",
+            horizontal_alignment="distribute",
+            wrap=False,
+            gap="xsmall",
+        ):
+            st.markdown(f"**{title}**")
+            with st.container(
+                horizontal=True,
+                width="content",
+                vertical_alignment="center",
+                horizontal_alignment="right",
+                wrap=False,
+                gap="xsmall",
+            ):
+                if verdict is not None:
+                    chip(verdict)
+                _why(key, why, columns)
+        if sentence:
+            st.markdown(f":small[{sentence}]")
+        yield
+
+
+def draw(key: str, chart: Chart, *, select: Literal["lasso"] | None = None, height: int | None = None) -> Any:
+    """Draw a chart under the key `c_<key>`.
+
+    Args:
+        key: short name, unique on the page.
+        chart: what to draw.
+        select: "lasso" makes a Plotly map answer with what was encircled.
+        height: pixels; None takes the chart's own.
+
+    Returns:
+        For a Plotly chart with `select` its selection state, else what Streamlit returns.
+    """
+    name, tall = f"c_{key}", chart.height if height is None else height
+    if chart.kind == "echarts":
+        return st.echarts_chart(chart.spec, height=tall, key=name, alt=chart.alt)
+    if chart.kind == "altair":
+        return st.altair_chart(chart.spec.properties(height=tall), width="stretch", key=name, alt=chart.alt)
+    from dashboard.charts.theme import PLOTLY_CONFIG
+
+    # A live switch of the theme leaves Plotly's colours stale; naming the theme makes the next rerun draw them anew.
+    chart.spec.update_layout(height=tall, meta=st.context.theme.type)
+    asked: dict[str, Any] = {"on_select": "rerun", "selection_mode": "lasso"} if select else {}
+    return st.plotly_chart(chart.spec, key=name, alt=chart.alt, config=PLOTLY_CONFIG, **asked)
+
+
+def show(
+    key: str,
+    title: str,
+    sentence: str,
+    chart: Chart,
+    *,
+    why: tuple[str, str, str],
+    verdict: Verdict | None = None,
+    select: Literal["lasso"] | None = None,
+    height: int | None = None,
+) -> Any:
+    """A panel with one chart in it, its numbers to be saved; arguments as for `panel` and `draw`."""
+    with panel(key, title, sentence, why=why, verdict=verdict, columns=chart.columns):
+        return draw(key, chart, select=select, height=height)

@@ -1,0 +1,192 @@
+"""The five charts of Play for one run at one recorded step; each says in a sentence what it shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.data.registry import DataSet
+from core.diagnostics import verdicts
+from core.diagnostics.levels import chance_level, floor_level
+from core.losses.registry import LOSSES
+from core.recipe import Recipe
+from core.runs.folder import RunFolder
+from dashboard import words
+from dashboard.charts.circle import circle
+from dashboard.charts.curve import curve
+from dashboard.charts.hills import hills
+from dashboard.charts.push import push
+from dashboard.charts.strip import strip
+from dashboard.lab import Frame, frame
+from dashboard.panel import show
+from dashboard.thumbnails import urls
+
+ROWS = 5
+GROUPS = ("hardest\n1%", "1–5%", "5–20%", "20–50%", "easiest\n50%")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a lane shows: a recipe, its data, and its frames up to the cursor, the present one last."""
+
+    recipe: Recipe
+    data: DataSet
+    frames: tuple[Frame, ...]
+    rows: tuple[Mapping[str, float], ...]
+    lane: str = ""
+
+    @property
+    def now(self) -> Frame:
+        return self.frames[-1]
+
+    def key(self, name: str) -> str:
+        return f"{name}{self.lane}"
+
+
+def scene(recipe: Recipe, data: DataSet, run: RunFolder, steps: list[int], at: int, lane: str = "") -> Scene:
+    """The scene of a run at the recorded step `at`, with up to four evenly spaced steps before it."""
+    past = [step for step in steps if step <= at]
+    picks = sorted({past[round(i)] for i in np.linspace(0, len(past) - 1, ROWS)})
+    stamp = int((run.path / "recipe.json").stat().st_mtime_ns)
+    frames = tuple(frame(run.path.name, step, stamp) for step in picks)
+    return Scene(recipe, data, frames, tuple(run.metrics()), lane)
+
+
+def thumbnails(data: DataSet, items: np.ndarray) -> list[str] | None:
+    """Addresses of the items' pictures, or None where the data has none."""
+    if data.thumbnails is None:
+        return None
+    rows = items.tolist()
+    pictures = data.thumbnails
+    return urls(data.digest[:16], rows, lambda: pictures)
+
+
+def points(s: Scene) -> None:
+    """Where everything stands: a circle, or the two leading directions of more dimensions."""
+    f, n = s.now, len(s.now.items)
+    verdict = verdicts.aligned(f.found / n, n, 1 / n)
+    mixed = f" {words.mixed('Mixed pictures')} lie between two." if f.mixed is not None else ""
+    sentence = (
+        f"{f.found} of {n} items sit nearest to {words.positives('their own partner', 'dot')}; chance is 1.{mixed}"
+    )
+    why = (
+        "Each picture stands outside the circle at the place its network gives it; its name is a dot on the circle.",
+        "A line joins the two halves of a pair. Training turns the networks so that the halves meet and everything "
+        "else keeps away. The count says for how many items no other item's partner is nearer.",
+        rf"{f.found}/{n}\ \text{{ have }}\ \arg\max_j s_{{ij}} = i",
+    )
+    names = [s.data.names[i] for i in f.items]
+    shown = f if n <= 64 else None
+    chart = circle(
+        f.a if shown else f.a[:64],
+        f.b if shown else f.b[:64],
+        urls=thumbnails(s.data, f.items[:64]),
+        mixed=None if f.mixed is None else f.mixed[:64],
+        names=names[:64],
+        classes=s.data.labels[f.items[:64]].numpy(),
+    )
+    show(s.key("points"), "Does each item find its partner?", sentence, chart, why=why, verdict=verdict)
+
+
+def ridge(s: Scene) -> None:
+    """The two hills of scores over time."""
+    f = s.now
+    kinds = {kind: np.array([each.hills[kind].share for each in s.frames]) for kind in f.hills}
+    sentence = (
+        f"{words.positives('Positives')} average {words.number(f.averages['positives'])}, "
+        f"{words.negatives()} {words.number(f.averages['negatives'])}; the hills share {words.share(f.overlap)}."
+    )
+    why = (
+        "How alike the two halves of a pair are, beside how alike two strangers are; each hill is drawn equally high.",
+        "Similarity is the cosine of two embeddings, 1 for the same direction. A useful embedding keeps the hills "
+        "apart. Earlier steps stand behind, the present one in front.",
+        rf"\bar s^+={words.number(f.averages['positives'])},\quad \bar s^-={words.number(f.averages['negatives'])}",
+    )
+    chart = hills(
+        f.hills["positives"].centres,
+        [each.step for each in s.frames],
+        kinds["positives"],
+        kinds["negatives"],
+        kinds.get("mixed positives"),
+    )
+    verdict = verdicts.hills(f.overlap)
+    show(s.key("hills"), "Do pairs and non-pairs come apart?", sentence, chart, why=why, verdict=verdict)
+
+
+def who_is_pushed(s: Scene) -> None:
+    """Share of the push by share of the pairs."""
+    ranks = s.now.push
+    hardest = sum(ranks.share[:2])
+    if ranks.silent:
+        sentence = f"No {words.negatives('negative', 'bar')} is pushed: every one is far enough away."
+    else:
+        sentence = (
+            f"The hardest 5% of the {words.negatives('negatives', 'bar')} take {words.share(hardest)} of the push. "
+            "Tick: an equal share."
+        )
+    why = (
+        "Non-pairs in order of their similarity, the most alike first, and what share of the push they take.",
+        "The push on a pair is the derivative of the loss by its score. Some losses spend it on a few hard pairs, "
+        "others on all of them alike.",
+        r"\frac{\sum_{(i,j)\in\text{group}}[\partial L/\partial s_{ij}]_+}{\sum_{i\neq j}[\partial L/\partial s_{ij}]_+}",
+    )
+    verdict = verdicts.push(sum(ranks.share[:3]), ranks.silent)
+    chart = push(GROUPS, ranks.equal, ranks.share)
+    show(s.key("push"), "Who gets pushed?", sentence, chart, why=why, verdict=verdict)
+
+
+@st.cache_resource(max_entries=200, show_spinner=False)
+def levels(recipe: Recipe, n: int) -> tuple[float, float | None]:
+    """The loss when all embeddings are equal, and when they are evenly spaced and aligned."""
+    labels = None
+    return chance_level(recipe.loss, n, labels), floor_level(recipe.loss, n, recipe.encoder.dim, labels)
+
+
+def learning(s: Scene) -> None:
+    """The loss over the steps, with its chance level and its floor."""
+    rows = s.rows
+    if not rows:
+        st.markdown(":small[The loss appears with the first step of the training.]")
+        return
+    clean = [sum(v for k, v in row.items() if k.startswith("term.clean")) or row["loss"] for row in rows]
+    steps = [row["step"] for row in rows]
+    batch = min(s.recipe.method.batch, len(s.data.split.train))
+    chance, floor = levels(s.recipe, batch)
+    past = [value for step, value in zip(steps, clean, strict=True) if step <= s.now.step]
+    verdict = verdicts.progress(past, chance)
+    low = "" if floor is None else f" Evenly spaced pairs would pay {words.number(floor)}."
+    which = "clean loss" if s.recipe.mixing.kind != "none" else "loss"
+    sentence = (
+        f"The {which} is {words.number(past[-1])}. With all points in one place it is {words.number(chance)}.{low}"
+    )
+    why = (
+        "What the batch of each step pays; less is better, and a flat line has nothing left to learn from.",
+        "Chance is what is paid when all embeddings are equal. The floor is the loss of evenly spaced, perfectly "
+        "aligned points; it is not proved to be the minimum.",
+        LOSSES.of(s.recipe.loss).formula,
+    )
+    chart = curve({which: (steps, clean)}, s.now.step, chance=chance, floor=floor, what=which)
+    show(s.key("learning"), "Is it still learning?", sentence, chart, why=why, verdict=verdict)
+
+
+def margin_now(s: Scene) -> None:
+    """The margin really applied, read from the plan of each step."""
+    rows = [row for row in s.rows if "margin" in row]
+    if not rows:
+        return
+    now = max((row for row in rows if row["step"] <= s.now.step), key=lambda row: row["step"], default=rows[0])
+    own: Any = s.recipe.mixing.margin
+    full = getattr(s.recipe.loss, "margin", 0.0) if own is None else own
+    sentence = (
+        f"λ = {words.number(now['lam'])}: {words.mixed()} are asked for a lead of {words.number(now['margin'])} "
+        f"instead of {words.number(full)}."
+    )
+    why = (
+        "How large a lead the mixed pairs of each step were really asked for.",
+        "It is read from the plan that the step used, after the loss was paid, so a margin that decays would show.",
+        rf"\lambda m={words.number(now['lam'])}\cdot{words.number(full)}",
+    )
+    chart = strip([row["step"] for row in rows], [row["margin"] for row in rows], full, s.now.step)
+    show(s.key("margin"), "How large is the margin now?", sentence, chart, why=why)

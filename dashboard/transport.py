@@ -1,0 +1,170 @@
+"""Playback: play, pause, step, speed and one slider move a cursor over what is recorded; nothing is recomputed."""
+
+import bisect
+import math
+
+import streamlit as st
+
+from core.recipe import Recipe
+from core.refusal import Refusal
+from core.runs.folder import MOVING, RESUMABLE, RunFolder, Status
+from dashboard.lab import begin
+from dashboard.link import change, view
+
+STRIDE = {"slow": 1, "normal": 3, "fast": 8}
+TICK = 0.4
+NOTES = {
+    "queued": "Waiting: another run is working on this machine.",
+    "cancelled": "Stopped. What was trained is kept.",
+    "stopped": "The trainer is gone; the charts stand where it left them.",
+    "failed": "The trainer failed.",
+    "diverged": "The loss diverged; what came before is kept.",
+    "damaged": "This run cannot be read.",
+}
+
+
+def recorded(run: RunFolder) -> list[int]:
+    """Steps that can be shown: those recorded and covered by the metrics."""
+    rows = run.metrics()
+    return [step for step in run.snapshots() if rows and step <= rows[-1]["step"]] or run.snapshots()[:1]
+
+
+def cursor(steps: list[int]) -> int:
+    """The recorded step that the view's cursor stands on; the last one where it follows."""
+    at = view().at
+    return steps[-1] if at < 0 else steps[max(0, bisect.bisect_right(steps, at) - 1)]
+
+
+def move(steps: list[int], index: int) -> None:
+    """Put the cursor on the recorded step of this index; on the last one it follows the run."""
+    index = max(0, min(index, len(steps) - 1))
+    change("at", "-1" if index == len(steps) - 1 else str(steps[index]))
+
+
+def playing() -> bool:
+    return bool(st.session_state.get("playing"))
+
+
+def interval(statuses: list[Status]) -> float | None:
+    """Seconds between updates; None where nothing moves."""
+    return TICK if playing() or any(status.state in MOVING for status in statuses) else None
+
+
+def advance(steps: list[int], moving: bool) -> None:
+    """One tick of the playback; at the end of a finished run it stops."""
+    if not playing() or not steps:
+        return
+    now = steps.index(cursor(steps))
+    if now < len(steps) - 1:
+        move(steps, now + STRIDE[view().speed])
+    elif not moving:
+        st.session_state["playing"] = False
+        st.rerun()
+
+
+def _toggle(recipes: list[Recipe], runs: list[RunFolder]) -> None:
+    """Play or pause; play starts what has not been trained, resumes what was stopped, and replays from the start."""
+    if playing():
+        st.session_state["playing"] = False
+        return
+    fresh = [run.path.exists() and run.status().state in ("done", "diverged", *MOVING) for run in runs]
+    try:
+        for recipe, ready in zip(recipes, fresh, strict=True):
+            if not ready:
+                begin(recipe)
+    except Refusal as error:
+        st.session_state["said"] = str(error)
+        return
+    steps = recorded(runs[0]) if runs[0].path.exists() else []
+    if all(fresh) and steps and cursor(steps) == steps[-1]:
+        change("at", "0")
+    st.session_state["playing"] = True
+
+
+def _jump(steps: list[int], by: int | None) -> None:
+    st.session_state["playing"] = False
+    move(steps, 0 if by is None else steps.index(cursor(steps)) + by)
+
+
+def buttons(recipes: list[Recipe], runs: list[RunFolder], steps: list[int]) -> None:
+    """Play or pause, one step on, back to the start."""
+    st.button(
+        "Pause" if playing() else "Play",
+        icon=":material/pause:" if playing() else ":material/play_arrow:",
+        key="play",
+        width=150,
+        shortcut="Space",
+        help="Trains what has no run yet, then plays what was recorded. Also on the key P.",
+        on_click=_toggle,
+        args=(recipes, runs),
+    )
+    st.button(
+        "",
+        icon=":material/skip_next:",
+        key="step",
+        help="One recorded step on",
+        shortcut="S",
+        on_click=_jump,
+        args=(steps, 1),
+        disabled=not steps,
+    )
+    st.button(
+        "",
+        icon=":material/replay:",
+        key="reset",
+        help="Back to step 0. You cannot break it.",
+        shortcut="0",
+        on_click=_jump,
+        args=(steps, None),
+        disabled=not steps,
+    )
+
+
+def slider(steps: list[int], last: int) -> None:
+    """The one slider: which recorded step is shown."""
+    if len(steps) < 2:
+        return
+    if st.session_state.get("cursor") != cursor(steps):
+        st.session_state["cursor"] = cursor(steps)
+
+    def moved() -> None:
+        st.session_state["playing"] = False
+        move(steps, steps.index(st.session_state["cursor"]))
+
+    st.select_slider(
+        "Step",
+        options=steps,
+        key="cursor",
+        label_visibility="collapsed",
+        format_func=lambda step: f"step {step} of {last}",
+        on_change=moved,
+    )
+
+
+def status_line(recipe: Recipe, run: RunFolder, status: Status, name: str = "") -> None:
+    """What the run is doing, in a sentence, with the button that goes with it."""
+    if said := st.session_state.pop("said", ""):
+        st.error(said)
+    if status.state == "done":
+        return
+    text = NOTES.get(status.state, f"Training: step {status.step} of {status.steps}.")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        lead = f"**{name}** " if name else ""
+        more = status.message if status.state in ("diverged", "failed", "damaged", "stopped", "cancelled") else ""
+        st.markdown(f":small[{lead}{text} {more}]", width="content")
+        key = f"{name or 'run'}_{status.state}"
+        if status.state in MOVING:
+            st.button("Stop", icon=":material/stop:", key=f"stop_{key}", type="tertiary", on_click=run.ask_to_stop)
+        elif status.state in RESUMABLE:
+            st.button(
+                "Resume",
+                icon=":material/resume:",
+                key=f"resume_{key}",
+                type="tertiary",
+                on_click=lambda: begin(recipe),
+            )
+
+
+def share_done(status: Status) -> float:
+    """Between 0 and 1."""
+    return math.nan if not status.steps else status.step / status.steps

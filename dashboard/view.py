@@ -1,0 +1,75 @@
+"""Everything that a link can say: a recipe, and what the pages show of it. One schema for all pages."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from core.losses.registry import LOSSES
+from core.mixing.registry import MIXINGS
+from core.params import Params
+from core.recipe import AnyLoss, AnyMixing, Recipe
+
+
+class Lane(Params):
+    """A second lane: another loss or mixing from the same initial weights, on the same batches."""
+
+    on: bool = Field(False, title="Second lane", description="Same start, same batches, another loss.")
+    loss: AnyLoss = LOSSES["ranking"].params()
+    mixing: AnyMixing = MIXINGS["none"].params()
+
+
+class Scene(Params):
+    """The margin scene: one anchor, its partner, and the picture mixed of both."""
+
+    situation: Literal["apart", "together", "twins"] = Field("apart", title="Situation", description="Where all stand.")
+    lam: float = Field(0.54, ge=0.5, le=1, title="λ, share of the anchor", description="1: nothing is mixed in.")
+    margin: float = Field(0.3, ge=0, le=1, title="Margin m", description="Lead asked of a clean pair.")
+
+
+class Pairs(Params):
+    """A batch of pairs to look at."""
+
+    source: Literal["synthetic", "run"] = Field("synthetic", title="Pairs", description="Made here, or of your run.")
+    n: int = Field(24, ge=4, le=64, title="Pairs", description="How many anchors, each with one positive.")
+    closeness: float = Field(0.5, ge=0, le=0.99, title="Closeness ρ", description="Cosine of a pair before noise.")
+    dim: int = Field(32, ge=2, le=128, title="Dimensions", description="Of the synthetic embeddings.")
+
+
+class MapView(Params):
+    """How the map is drawn."""
+
+    layout: Literal["pca", "umap"] = Field("pca", title="Layout", description="PCA at once, UMAP after a while.")
+    items: Literal["all", "probe"] = Field("all", title="Items", description="All items at the end, or the probe.")
+    group: str = Field("", title="Highlight", description="Name of the class in ink; empty for none.")
+
+
+class Missing(Params):
+    """What is asked of a run when modalities go missing."""
+
+    measure: Literal["accuracy", "retrieval"] = Field("accuracy", title="Measure", description="5-NN, or R@1.")
+
+
+class View(Recipe):
+    """A recipe and the state of the pages."""
+
+    at: int = Field(-1, ge=-1, title="Step", description="Which recorded step is shown; -1 for the last.")
+    speed: Literal["slow", "normal", "fast"] = Field("normal", title="Speed", description="Of the playback.")
+    run: str = Field("", pattern=r"^([0-9a-f]{16})?$", title="Run", description="Id of a run of yours.")
+    lane: Lane = Lane()
+    scene: Scene = Scene()
+    pairs: Pairs = Pairs()
+    map: MapView = MapView()
+    missing: Missing = Missing()
+
+    def recipe(self) -> Recipe:
+        """The recipe alone."""
+        return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
+
+    def with_recipe(self, recipe: Mapping[str, Any]) -> "View":
+        """This view of another recipe, given as plain data."""
+        return View.model_validate({**self.model_dump(), **recipe, "at": -1})
+
+    def second(self) -> Recipe:
+        """The recipe of the second lane."""
+        return Recipe(**{**dict(self.recipe()), "loss": self.lane.loss, "mixing": self.lane.mixing})

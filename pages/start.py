@@ -1,0 +1,91 @@
+"""Start: what do you want to do? A real run moves beside the answer."""
+
+import streamlit as st
+
+from core.runs import demo
+from core.runs.folder import list_runs
+from dashboard.charts.circle import circle
+from dashboard.moving import film, frame_index
+from dashboard.panel import draw
+from dashboard.thumbnails import emoji_urls
+from dashboard.words import positives
+
+DOORS = (
+    ("Train and watch", "48 emoji find their names in ten seconds", ":material/play_arrow:", "play"),
+    ("Understand a loss", "how it pulls and pushes, with no training", ":material/function:", "gradients"),
+    ("Check my embeddings", "drop a file; nothing leaves this machine", ":material/upload_file:", "inspect"),
+)
+
+
+def go(page: str, link: dict[str, str] | None = None) -> None:
+    """Open a page, with a part of a link where one is given."""
+    if link is not None:
+        from core.addresses import read
+        from dashboard.link import DEFAULT, replace
+
+        replace(read(link, DEFAULT)[0])
+    st.switch_page(f"../pages/{page}.py")
+
+
+def door(title: str, text: str, icon: str, page: str) -> None:
+    with st.container(border=True, horizontal=True, vertical_alignment="center", wrap=False):
+        st.markdown(f"**{title}**  \n:small[{text}]", width="stretch")
+        if st.button("Open", icon=icon, key=f"open_{page}", help=f"{title}: {text}"):
+            go(page)
+
+
+@st.fragment(run_every=0.5)
+def moving() -> None:
+    now = film()
+    tick = st.session_state["tick"] = st.session_state.get("tick", len(now.steps)) + 1
+    index = frame_index(now, tick * max(1, len(now.steps) // 40))
+    pictures, names = now.pictures[index], now.names[index]
+    draw("moving", circle(pictures, names, urls=emoji_urls(now.items.tolist())))
+    source = "A run recorded earlier" if now.recorded else "A run on this machine"
+    st.markdown(
+        f":small[{source}, step {now.steps[index]}: **{now.found(index)} of {len(names)}** pictures sit nearest to "
+        f"{positives('their own name', 'dot')}.]"
+    )
+
+
+def lessons() -> None:
+    st.subheader("Or start from a question")
+    cards = demo.presets()["lessons"]
+    for row in range(0, len(cards), 4):
+        for place, card in zip(st.columns(4), cards[row : row + 4], strict=False):
+            with place.container(border=True, height="stretch"):
+                st.markdown(f"**{card['title']}**  \n:small[{card['text']}]")
+                if st.button("Try it", key=f"lesson_{card['key']}", type="tertiary", icon=":material/arrow_forward:"):
+                    go(card["page"], card["link"])
+
+
+def last_runs() -> None:
+    runs = [(run, run.status()) for run, _ in zip(list_runs(), range(4), strict=False)]
+    if not runs:
+        return
+    st.subheader("Your last runs")
+    for run, status in runs[:3]:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            recipe = {} if status.state == "damaged" else run.recipe()
+            what = f"{recipe['loss']['kind']} on {recipe['data']['kind']}" if recipe else status.message
+            st.markdown(f":small[**{what}** · step {status.step} of {status.steps} · {status.state}]", width="content")
+            if recipe and st.button("Open", key=f"run_{run.path.name}", type="tertiary", help=f"Run {run.path.name}"):
+                from dashboard.link import DEFAULT, replace
+
+                replace(DEFAULT.with_recipe(recipe))
+                go("play")
+
+
+left, right = st.columns([6, 5], gap="large")
+with left:
+    st.title("Pull together, push apart.")
+    st.markdown(
+        "A contrastive loss teaches a network what belongs together. Here you train one, watch every pair move, and "
+        "test whether it holds."
+    )
+    for each in DOORS:
+        door(*each)
+with right:
+    moving()
+lessons()
+last_runs()

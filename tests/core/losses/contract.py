@@ -1,0 +1,248 @@
+"""The contract of a loss, as checks that raise AssertionError, so that a wrong twin can be held to them as well.
+
+Every check takes a registry entry and one of its variants. Nothing here names a loss.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError, gradcheck
+from torch.testing import assert_close
+
+from core.losses.registry import LossEntry
+from core.paid import Paid, Role
+from core.params import Params
+from core.vocabulary import SMALL, VOCABULARY
+from tests.core.losses.batches import Batch, batches, extremes, hard, leaves, with_learned_ends
+from tests.core.losses.meta import OnlyMeta
+from tests.core.losses.references import REFERENCES
+
+Variant = Mapping[str, object]
+Check = Callable[[LossEntry, Variant], None]
+SEEDS = (0, 1)
+SHORT = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def plain(batch: Batch) -> dict[str, Any]:
+    return {name: value.tolist() for name, value in batch.items()}
+
+
+def compare(entry: LossEntry, p: Params, batch: Batch) -> None:
+    """What is paid, by whom and for which pairs, equals the slow loops."""
+    paid, slow = entry.call(p=p, **batch), REFERENCES[entry.key](plain(batch), p)
+    exact = {"rtol": 1e-9, "atol": 1e-10}
+    assert set(paid.terms) == set(slow.per)
+    for name, term in paid.terms.items():
+        assert_close(term.per.tolist(), slow.per[name], **exact)
+    assert_close(paid.total().item(), slow.total, **exact)
+    if paid.pairs:
+        assert_close(paid.pairs[0].scores.tolist(), slow.scores, **exact)
+        assert paid.pairs[0].role.tolist() == slow.roles
+
+
+def check_reference(entry: LossEntry, variant: Variant) -> None:
+    """It equals a slow loop in plain Python."""
+    for seed in SEEDS:
+        for batch in batches(entry, seed):
+            compare(entry, entry.params(**variant), batch)
+
+
+def check_gradients(entry: LossEntry, variant: Variant) -> None:
+    """Its gradients with respect to every floating input equal finite differences, term by term and in all."""
+    p = entry.params(**variant)
+    for given in batches(entry):
+        batch = leaves(given)
+        floating = [name for name, value in batch.items() if value.requires_grad]
+
+        def pay(*values: Tensor, batch: Batch = batch, floating: list[str] = floating) -> tuple[Tensor, ...]:
+            paid = entry.call(p=p, **batch | dict(zip(floating, values, strict=True)))
+            return (paid.total(), *(term.per for term in paid.terms.values()))
+
+        try:
+            gradcheck(pay, tuple(batch[name] for name in floating))
+        except GradcheckError as error:
+            raise AssertionError(f"with {', '.join(batch)}: {error}") from error
+
+
+def check_shapes(entry: LossEntry, variant: Variant) -> None:
+    """Each term has its axis's length; scores, roles and anchors agree; scores are in the graph."""
+    anchors: set[int] = set()
+    for batch in batches(entry):
+        paid = entry.call(p=entry.params(**variant), **leaves(batch))
+        for term in paid.terms.values():
+            assert term.per.ndim == (term.axis != "batch")
+            if term.axis == "anchor":
+                anchors |= {len(term.per)} | {len(pairs.scores) for pairs in paid.pairs}
+            elif term.axis in ("item", "dimension"):
+                assert len(term.per) == SMALL["B" if term.axis == "item" else "D"]
+        for pairs in paid.pairs:
+            assert pairs.scores.shape == pairs.role.shape
+            assert pairs.scores.requires_grad
+            assert pairs.role.dtype == torch.int8
+    assert len(anchors) <= 1, f"terms and pairs disagree about the number of anchors: {anchors}"
+    assert all(n % SMALL["B"] == 0 for n in anchors)
+
+
+def check_purity(entry: LossEntry, variant: Variant) -> None:
+    """It changes no input, draws nothing, and says the same twice."""
+    for batch in batches(entry):
+        before = {name: value.clone() for name, value in batch.items()}
+        state = torch.get_rng_state()
+        first, again = (entry.call(p=entry.params(**variant), **batch).total() for _ in range(2))
+        assert torch.equal(first, again)
+        assert torch.equal(state, torch.get_rng_state())
+        assert all(torch.equal(before[name], value) for name, value in batch.items())
+
+
+def check_exclusion(entry: LossEntry, variant: Variant) -> None:
+    """An excluded pair has no part in what is paid."""
+    for batch in batches(entry):
+        for gradient, role in forces(entry, variant, batch):
+            assert gradient[role == Role.EXCLUDED].eq(0).all()
+
+
+def check_permutation(entry: LossEntry, variant: Variant) -> None:
+    """Claimed: when the items change places, what they pay goes with them."""
+    if entry.claims.permutation is not True:
+        return
+    order = torch.randperm(SMALL["B"], generator=torch.Generator().manual_seed(0))
+    for batch in batches(entry):
+        moved = {name: reordered(name, value, order) for name, value in batch.items()}
+        paid, after = (entry.call(p=entry.params(**variant), **given) for given in (batch, moved))
+        for name, term in paid.terms.items():
+            views = term.per.unflatten(0, (-1, len(order)))[:, order].flatten() if term.axis == "anchor" else term.per
+            assert_close(after.terms[name].per, views)
+        assert_close(after.total(), paid.total())
+
+
+def check_pulls(entry: LossEntry, variant: Variant) -> None:
+    """Claimed: no positive is pushed away, and some are pulled."""
+    if entry.claims.pulls is True:
+        held_to_direction(entry, variant, Role.POSITIVE, -1)
+
+
+def check_pushes(entry: LossEntry, variant: Variant) -> None:
+    """Claimed: no negative is pulled, and some are pushed."""
+    if entry.claims.pushes is True:
+        held_to_direction(entry, variant, Role.NEGATIVE, 1)
+
+
+def check_margin(entry: LossEntry, variant: Variant) -> None:
+    """Claimed: a larger margin never makes it cheaper for anyone, costs something, and is read the same either way."""
+    if entry.claims.margin is not True:
+        return
+    assert "margin" in entry.inputs, "it claims a margin and takes none"
+    for batch in batches(entry):
+        values = [0.0, 0.1, 0.3, 0.6, 1.0]
+        paid = [pay_for(entry, variant, batch, torch.tensor(m, dtype=torch.float64)) for m in values]
+        for less, more in pairwise(paid):
+            for name, term in less.terms.items():
+                assert (more.terms[name].per - term.per >= -1e-12).all()
+        assert paid[-1].total() > paid[0].total() + 1e-6
+        each = pay_for(entry, variant, batch, torch.full((SMALL["B"],), 0.3, dtype=torch.float64))
+        free = {name: value for name, value in batch.items() if name != "margin"}
+        own = entry.call(p=entry.params(**{**variant, "margin": 0.3}), **free)
+        assert_close(each.total(), paid[2].total(), rtol=1e-12, atol=1e-12)
+        assert_close(own.total(), paid[2].total(), rtol=1e-12, atol=1e-12)
+
+
+def check_finite(entry: LossEntry, variant: Variant) -> None:
+    """Values and gradients are finite at the ends of every range, on the hardest batches, in short floats too."""
+    for p in [entry.params(**variant), *extremes(entry)]:
+        for dtype in SHORT:
+            for drawn in batches(entry, dtype=dtype):
+                for given in with_learned_ends(entry, p, drawn):
+                    for name, batch in hard(given).items():
+                        finite(entry, p, leaves(batch), f"{p!r}, {dtype}, {', '.join(batch)}, {name}")
+
+
+def finite(entry: LossEntry, p: Params, batch: Batch, where: str) -> None:
+    paid = entry.call(p=p, **batch)
+    paid.total().backward()
+    assert all(term.per.isfinite().all() for term in paid.terms.values()), where
+    for name, value in batch.items():
+        if value.requires_grad:
+            assert value.grad is not None, f"no gradient of {name}: {where}"
+            assert value.grad.isfinite().all(), f"gradient of {name}: {where}"
+
+
+def check_precision(entry: LossEntry, variant: Variant) -> None:
+    """Short floats are only how the inputs are stored: the arithmetic is that of float32."""
+    for dtype in (torch.bfloat16, torch.float16):
+        for short in batches(entry, dtype=dtype):
+            exact = {name: value.float() if value.is_floating_point() else value for name, value in short.items()}
+            paid, meant = (entry.call(p=entry.params(**variant), **batch).total() for batch in (short, exact))
+            assert_close(paid, meant, rtol=1e-6, atol=1e-6)
+
+
+def check_meta(entry: LossEntry, variant: Variant) -> None:
+    """It runs with backward on the meta device, and no tensor of another device takes part."""
+    for given in batches(entry):
+        batch = {name: value.to("meta").requires_grad_(value.is_floating_point()) for name, value in given.items()}
+        with OnlyMeta():
+            entry.call(p=entry.params(**variant), **batch).total().backward()
+        for name, value in batch.items():
+            assert not value.requires_grad or (value.grad is not None and value.grad.is_meta), name
+
+
+def check_bounds(entry: LossEntry, variant: Variant) -> None:
+    """Every knob has a domain that a slider can show, and the variant lies in it."""
+    assert extremes(entry)
+    entry.params(**variant)
+
+
+def check_inputs(entry: LossEntry, variant: Variant) -> None:
+    """Every input is in the vocabulary, and every parameter that the trainer has to own is an input."""
+    assert set(entry.inputs) <= set(VOCABULARY)
+    assert set(entry.learned(entry.params(**variant))) <= set(entry.inputs)
+
+
+def forces(entry: LossEntry, variant: Variant, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+    """dL/ds with the roles, for each matrix of pairs."""
+    paid = entry.call(p=entry.params(**variant), **leaves(batch))
+    found = []
+    for pairs in paid.pairs:
+        (gradient,) = torch.autograd.grad(paid.total(), pairs.scores, retain_graph=True, allow_unused=True)
+        assert gradient is not None, "the scores it shows are not those it pays for"
+        found.append((gradient, pairs.role))
+    return found
+
+
+def held_to_direction(entry: LossEntry, variant: Variant, role: Role, sign: int) -> None:
+    for seed in SEEDS:
+        for batch in batches(entry, seed):
+            found = [sign * gradient[roles == role] for gradient, roles in forces(entry, variant, batch)]
+            assert found, "a loss that shows no pairs gives a reason instead of this claim"
+            assert torch.cat(found).min() >= -1e-12
+            assert torch.cat(found).max() > 1e-6
+
+
+def pay_for(entry: LossEntry, variant: Variant, batch: Batch, margin: Tensor) -> Paid:
+    return entry.call(p=entry.params(**variant), **{**batch, "margin": margin})
+
+
+def reordered(name: str, value: Tensor, order: Tensor) -> Tensor:
+    for axis, symbol in enumerate(VOCABULARY[name].shape.split()[: value.ndim]):
+        value = value.index_select(axis, order) if symbol in "AB" else value
+    return value
+
+
+CHECKS: tuple[Check, ...] = (
+    check_reference,
+    check_gradients,
+    check_shapes,
+    check_purity,
+    check_exclusion,
+    check_permutation,
+    check_pulls,
+    check_pushes,
+    check_margin,
+    check_finite,
+    check_precision,
+    check_meta,
+    check_bounds,
+    check_inputs,
+)

@@ -1,0 +1,117 @@
+"""Wrong twins: mutations that any loss can suffer, each with the checks that have to notice."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Any
+from unittest.mock import patch
+
+from torch import Tensor
+
+from core.losses.registry import LossEntry
+from core.paid import Paid, Role, Term
+from tests.core.losses.contract import Check, check_gradients, check_margin, check_pulls, check_pushes, check_reference
+
+Call = Callable[..., Paid]
+ROLE_MAKERS = ("diagonal_roles", "all_pairs")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """`twin` spoils a loss; `caught_by` have to fail; `fits` says whether the loss has what is spoilt."""
+
+    twin: Callable[[Call], Call]
+    caught_by: tuple[Check, ...]
+    fits: Callable[[LossEntry], bool] = lambda entry: True
+
+
+def on_result(change: Callable[[Paid], Paid]) -> Callable[[Call], Call]:
+    def twin(call: Call) -> Call:
+        @wraps(call)
+        def spoilt(**given: Any) -> Paid:
+            return change(call(**given))
+
+        return spoilt
+
+    return twin
+
+
+def on_inputs(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Call], Call]:
+    def twin(call: Call) -> Call:
+        @wraps(call)
+        def spoilt(**given: Any) -> Paid:
+            return call(**change(given))
+
+        return spoilt
+
+    return twin
+
+
+def sign_turned(paid: Paid) -> Paid:
+    return replace(paid, terms={name: replace(term, per=-term.per) for name, term in paid.terms.items()})
+
+
+def summed(paid: Paid) -> Paid:
+    def larger(term: Term) -> Term:
+        return replace(term, weight=1.0 if term.weight is None else term.weight * term.per.numel())
+
+    return replace(paid, terms={name: larger(term) for name, term in paid.terms.items()})
+
+
+def pull_removed(paid: Paid) -> Paid:
+    for pairs in paid.pairs:
+        if pairs.scores.requires_grad:
+            pairs.scores.register_hook(lambda g, role=pairs.role: g.masked_fill(role == Role.POSITIVE, 0))
+    return paid
+
+
+def margin_turned(given: dict[str, Any]) -> dict[str, Any]:
+    p = given["p"]
+    turned = {"p": p.model_copy(update={"margin": -p.margin})}
+    return given | turned | ({"margin": -given["margin"]} if "margin" in given else {})
+
+
+def no_gradient_to_b(given: dict[str, Any]) -> dict[str, Any]:
+    return given | {"b": given["b"].detach()}
+
+
+def _everyone_negative(made: Any) -> Any:
+    role = made if isinstance(made, Tensor) else made.role
+    role = role.clone().fill_diagonal_(Role.NEGATIVE)
+    return role if isinstance(made, Tensor) else replace(made, role=role)
+
+
+def own_place_negative(call: Call) -> Call:
+    """What stands on the diagonal (the positive, or the anchor itself) takes part as a negative."""
+    inside = call.__globals__
+
+    @wraps(call)
+    def spoilt(**given: Any) -> Paid:
+        makers = {name: inside[name] for name in ROLE_MAKERS if name in inside}
+        wrong = {name: lambda *args, make=make: _everyone_negative(make(*args)) for name, make in makers.items()}
+        with patch.dict(inside, wrong):
+            return call(**given)
+
+    return spoilt
+
+
+MUTATIONS: Mapping[str, Mutation] = {
+    "sign turned": Mutation(on_result(sign_turned), (check_reference, check_pushes)),
+    "positive's pull removed": Mutation(on_result(pull_removed), (check_gradients, check_pulls)),
+    "sum for a mean": Mutation(on_result(summed), (check_reference,)),
+    "margin of the wrong sign": Mutation(
+        on_inputs(margin_turned), (check_reference, check_margin), lambda entry: "margin" in entry.inputs
+    ),
+    "one side without gradient": Mutation(
+        on_inputs(no_gradient_to_b), (check_gradients,), lambda entry: "b" in entry.inputs
+    ),
+    "own place as a negative": Mutation(
+        own_place_negative,
+        (check_reference,),
+        lambda entry: any(name in entry.call.__globals__ for name in ROLE_MAKERS),
+    ),
+}
+
+
+def spoil(entry: LossEntry, mutation: Mutation) -> LossEntry:
+    return replace(entry, call=mutation.twin(entry.call))

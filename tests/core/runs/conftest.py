@@ -1,0 +1,31 @@
+"""A home of its own for every test, and a recipe that trains in a blink."""
+
+import pytest
+
+from core.addresses import read
+from core.recipe import Recipe
+
+SMALL = {
+    "data.kind": "circle",
+    "encoder.vector.width": "16",
+    "encoder.dim": "3",
+    "method.batch": "16",
+    "steps": "30",
+}
+VARIANTS = {
+    "plain": {"loss.kind": "info_nce"},
+    "dmm": {"loss.kind": "ranking", "mixing.kind": "dmm"},
+    "learned temperature": {"loss.kind": "clip", "loss.learned": "on"},
+}
+
+
+def small(**changes: str) -> Recipe:
+    recipe, refused = read(SMALL | {name.replace("__", "."): value for name, value in changes.items()}, Recipe())
+    assert refused == []
+    return recipe
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("PUSHPULL_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
