@@ -23,6 +23,12 @@ def main(words: Sequence[str]) -> int:
     except Refusal as error:
         print(f"python -m core {known.command}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            f"\npython -m core {known.command}: interrupted; a run keeps what it has, and resume goes on from there",
+            file=sys.stderr,
+        )
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,25 +102,29 @@ def _train(known: argparse.Namespace, rest: list[str]) -> int:
     recipe = _recipe(known.recipe, _flags(rest))
     from core.runs.worker import prepare
 
-    folder = prepare(recipe, RunFolder(known.out) if known.out else None, known.threads)
+    try:
+        folder = prepare(recipe, RunFolder(known.out) if known.out else None, known.threads)
+    except OSError as error:
+        raise Refusal(f"{error.filename} cannot be written ({error.strerror}); name a new folder with --out") from error
     return _finish(folder, known.checkpoint_seconds)
 
 
 def _resume(known: argparse.Namespace, rest: list[str]) -> int:
-    folder = RunFolder(known.folder)
-    folder.recipe()
-    return _finish(folder, known.checkpoint_seconds)
+    return _finish(RunFolder(known.folder), known.checkpoint_seconds)
 
 
 def _finish(folder: RunFolder, checkpoint_seconds: float) -> int:
     """Train with a progress bar on standard error; the last line of standard output is the result."""
     from tqdm import tqdm
 
-    from core.runs.worker import work
+    from core.runs.worker import recipe_of, work
 
-    steps = int(folder.recipe()["steps"])
-    with tqdm(total=steps, unit="step", file=sys.stderr) as bar:
-        work(folder, checkpoint_seconds=checkpoint_seconds, progress=lambda step: bar.update(step - bar.n))
+    with tqdm(total=recipe_of(folder).steps, unit="step", file=sys.stderr) as bar:
+        try:
+            work(folder, checkpoint_seconds=checkpoint_seconds, progress=lambda step: bar.update(step - bar.n))
+        except OSError as error:
+            print(f"{folder.path}: {folder.status().message or error}", file=sys.stderr)
+            return 1
     status = folder.status()
     if status.state != "done":
         print(f"{folder.path}: {status.state}. {status.message}", file=sys.stderr)

@@ -65,9 +65,7 @@ def knob(
 
 def _commit(address: str, text: Callable[[Any], str] = spell) -> Callable[[], None]:
     def committed() -> None:
-        value = st.session_state[address]
-        if value is not None:
-            change(address, text(value))
+        change(address, text(st.session_state[address]))
 
     return committed
 
@@ -109,9 +107,12 @@ def _number(address: str, shared: dict[str, Any], what: Domain, found: Knob) -> 
     _show(address, value)
     shared["on_change"] = _commit(address)
     bounded = what.low is not None and what.high is not None
-    if what.kind is float and bounded and not what.optional:
-        stops = sorted({*_stops(what), value})
-        st.select_slider(**shared, options=stops, format_func=lambda stop: f"{stop:.3g}")
+    if what.kind is float and bounded:
+        stops: list[float | None] = sorted({*_stops(what), *([] if value is None else [value])})
+        named = ([None] if what.optional else []) + stops
+        st.select_slider(
+            **shared, options=named, format_func=lambda stop: "the loss's" if stop is None else f"{stop:.3g}"
+        )
     elif what.kind is int and bounded and what.high - what.low <= 256:  # ty: ignore[unsupported-operator]
         st.slider(**shared, min_value=int(what.low), max_value=int(what.high))  # ty: ignore[invalid-argument-type]
     elif what.kind in (int, float):

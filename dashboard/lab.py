@@ -1,16 +1,19 @@
 """From a recipe to its run, and from a recorded step to the numbers on the screen, cached."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 import torch
-from core.data.loading import load
 
+from core.data.loading import load
 from core.data.registry import DataSet
 from core.diagnostics.forces import forces
+from core.diagnostics.geometry import effective_rank, max_rank, spread
 from core.diagnostics.hardness import ByRank, share_of_hardest
-from core.diagnostics.scores import Histogram, by_kind, histogram, overlap, with_partner
+from core.diagnostics.scores import Histogram, Summary, by_kind, histogram, overlap, summary, with_partner
+from core.diagnostics.verdicts import Verdict, collapsed
 from core.recipe import Recipe
 from core.runs.folder import RunFolder, runs_home
 from core.runs.identity import run_id
@@ -25,7 +28,9 @@ BINS = 61
 class Frame:
     """What one recorded step shows, on the first pair of modalities.
 
-    `a`, `b` (P, D) unit embeddings; `mixed` (P, D) or None; histograms by kind of pair; `push` by rank of negatives.
+    `a`, `b` (P, D) unit embeddings; `mixed` (P, D) or None; histograms and summaries
+    by kind of pair; `push` by rank of negatives;
+    `found` of P items whose own partner is the nearest.
     """
 
     step: int
@@ -34,10 +39,11 @@ class Frame:
     b: np.ndarray
     mixed: np.ndarray | None
     hills: dict[str, Histogram]
-    averages: dict[str, float]
+    scores: dict[str, Summary]
     overlap: float
     push: ByRank
     found: int
+    collapse: Verdict
 
 
 def data_of(recipe: Recipe) -> DataSet:
@@ -77,7 +83,7 @@ def first_frame(recipe: Recipe) -> Frame:
 
 def measured(recipe: Recipe, now: Moment) -> Frame:
     """The numbers that Play and Scores draw."""
-    (first, a), (second, b) = list(now.z.items())[:2]
+    (first, a), (second, b) = [(name, z.detach()) for name, z in list(now.z.items())[:2]]
     clean = now.clean.pairs[:1]
     side = recipe.mixing.side if now.mixed is not None else "a"
     mixed = now.mixed.pairs[:1] if now.mixed is not None else ()
@@ -91,12 +97,19 @@ def measured(recipe: Recipe, now: Moment) -> Frame:
     return Frame(
         step=now.step,
         items=now.items.numpy(),
-        a=a.detach().numpy(),
-        b=b.detach().numpy(),
+        a=a.numpy(),
+        b=b.numpy(),
         mixed=None if mixed_z is None else mixed_z.detach().numpy(),
         hills=hills,
-        averages={kind: float(scores.mean()) for kind, scores in kinds.items()},
+        scores={kind: summary(scores) for kind, scores in kinds.items()},
         overlap=overlap(hills["positives"], hills["negatives"]),
         push=share_of_hardest(forces(now.clean)[0], clean[0]),
         found=int(found.sum()),
+        collapse=collapsed(spread(a), effective_rank(a), max_rank(*a.shape)),
     )
+
+
+def frames(run: RunFolder, steps: Sequence[int]) -> list[Frame]:
+    """The numbers of several recorded steps."""
+    stamp = (run.path / "recipe.json").stat().st_mtime_ns
+    return [frame(run.path.name, step, stamp) for step in steps]

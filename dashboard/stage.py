@@ -19,7 +19,7 @@ from dashboard.charts.curve import curve
 from dashboard.charts.hills import hills
 from dashboard.charts.push import push
 from dashboard.charts.strip import strip
-from dashboard.lab import Frame, frame
+from dashboard.lab import Frame, frames
 from dashboard.panel import show
 from dashboard.thumbnails import urls
 
@@ -49,9 +49,7 @@ def scene(recipe: Recipe, data: DataSet, run: RunFolder, steps: list[int], at: i
     """The scene of a run at the recorded step `at`, with up to four evenly spaced steps before it."""
     past = [step for step in steps if step <= at]
     picks = sorted({past[round(i)] for i in np.linspace(0, len(past) - 1, ROWS)})
-    stamp = int((run.path / "recipe.json").stat().st_mtime_ns)
-    frames = tuple(frame(run.path.name, step, stamp) for step in picks)
-    return Scene(recipe, data, frames, tuple(run.metrics()), lane)
+    return Scene(recipe, data, tuple(frames(run, picks)), tuple(run.metrics()), lane)
 
 
 def thumbnails(data: DataSet, items: np.ndarray) -> list[str] | None:
@@ -66,7 +64,7 @@ def thumbnails(data: DataSet, items: np.ndarray) -> list[str] | None:
 def points(s: Scene) -> None:
     """Where everything stands: a circle, or the two leading directions of more dimensions."""
     f, n = s.now, len(s.now.items)
-    verdict = verdicts.aligned(f.found / n, n, 1 / n)
+    verdict = f.collapse if f.collapse.state == "bad" else verdicts.aligned(f.found / n, n, 1 / n)
     mixed = f" {words.mixed('Mixed pictures')} lie between two." if f.mixed is not None else ""
     sentence = (
         f"{f.found} of {n} items sit nearest to {words.positives('their own partner', 'dot')}; chance is 1.{mixed}"
@@ -95,14 +93,14 @@ def ridge(s: Scene) -> None:
     f = s.now
     kinds = {kind: np.array([each.hills[kind].share for each in s.frames]) for kind in f.hills}
     sentence = (
-        f"{words.positives('Positives')} average {words.number(f.averages['positives'])}, "
-        f"{words.negatives()} {words.number(f.averages['negatives'])}; the hills share {words.share(f.overlap)}."
+        f"{words.positives('Positives')} average {words.number(f.scores['positives'].mean)}, "
+        f"{words.negatives()} {words.number(f.scores['negatives'].mean)}; the hills share {words.share(f.overlap)}."
     )
     why = (
         "How alike the two halves of a pair are, beside how alike two strangers are; each hill is drawn equally high.",
         "Similarity is the cosine of two embeddings, 1 for the same direction. A useful embedding keeps the hills "
         "apart. Earlier steps stand behind, the present one in front.",
-        rf"\bar s^+={words.number(f.averages['positives'])},\quad \bar s^-={words.number(f.averages['negatives'])}",
+        rf"\bar s^+={words.number(f.scores['positives'].mean)},\quad \bar s^-={words.number(f.scores['negatives'].mean)}",
     )
     chart = hills(
         f.hills["positives"].centres,
@@ -130,7 +128,8 @@ def who_is_pushed(s: Scene) -> None:
         "Non-pairs in order of their similarity, the most alike first, and what share of the push they take.",
         "The push on a pair is the derivative of the loss by its score. Some losses spend it on a few hard pairs, "
         "others on all of them alike.",
-        r"\frac{\sum_{(i,j)\in\text{group}}[\partial L/\partial s_{ij}]_+}{\sum_{i\neq j}[\partial L/\partial s_{ij}]_+}",
+        r"\frac{\sum_{(i,j)\in\text{group}}[\partial L/\partial s_{ij}]_+}"
+        r"{\sum_{i\neq j}[\partial L/\partial s_{ij}]_+}",
     )
     verdict = verdicts.push(sum(ranks.share[:3]), ranks.silent)
     chart = push(GROUPS, ranks.equal, ranks.share)

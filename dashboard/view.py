@@ -36,6 +36,12 @@ class Pairs(Params):
     dim: int = Field(32, ge=2, le=128, title="Dimensions", description="Of the synthetic embeddings.")
 
 
+class Scores(Params):
+    """Which runs lie beside the chosen one."""
+
+    beside: tuple[str, ...] = Field((), title="Beside it", description="Other runs, by id, drawn below the first.")
+
+
 class MapView(Params):
     """How the map is drawn."""
 
@@ -59,6 +65,7 @@ class View(Recipe):
     lane: Lane = Lane()
     scene: Scene = Scene()
     pairs: Pairs = Pairs()
+    scores: Scores = Scores()
     map: MapView = MapView()
     missing: Missing = Missing()
 

@@ -12,9 +12,9 @@ from core.runs.trainer import check_fit
 from dashboard import stage, transport
 from dashboard.controls import WIDTH, knob
 from dashboard.lab import data_of, find, first_frame
-from dashboard.link import replace, view, write_link
+from dashboard.link import change, replace, view, write_link
 
-FRONT = ("temperature", "margin")
+FRONT = ("loss.temperature", "loss.margin", "mixing.margin")
 LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
 DATA = {preset["title"]: preset["link"] for preset in presets()["data"]}
 
@@ -33,38 +33,51 @@ def data_choice() -> None:
     st.selectbox("Data", options, key="preset", on_change=chosen, width=WIDTH)
 
 
+def mix(prefix: str) -> None:
+    """DMM on or off; a loss without a margin of its own gets one to be multiplied."""
+    knob(f"{prefix}mixing", label="Mixing", names={"none": "off", "dmm": "DMM"}, options=["none", "dmm"])
+    holder = view().lane if prefix else view()
+    if holder.mixing.kind == "dmm" and holder.mixing.margin is None and not getattr(holder.loss, "margin", 0):
+        change(f"{prefix}mixing.margin", "0.3")
+
+
 def controls(prefix: str = "") -> None:
     """Loss, mixing and the knobs of the loss, of the first lane or, with a prefix, of the second."""
-    holder = view().lane if prefix else view()
     knob(f"{prefix}loss", names=LOSS_NAMES)
     if not prefix:
         data_choice()
-    knob(f"{prefix}mixing", label="Mixing", names={"none": "off", "dmm": "DMM"}, options=["none", "dmm"])
+    mix(prefix)
+    holder = view().lane if prefix else view()
     fields = type(holder.loss).model_fields
-    for name in FRONT:
-        if name in fields and not (
-            name == "margin" and holder.mixing.kind == "dmm" and holder.mixing.margin is not None
-        ):
-            knob(f"{prefix}loss.{name}")
+    if "temperature" in fields:
+        knob(f"{prefix}loss.temperature")
+    if holder.mixing.kind == "dmm" and holder.mixing.margin is not None:
+        knob(f"{prefix}mixing.margin")
+    elif "margin" in fields:
+        knob(f"{prefix}loss.margin")
 
 
 def more() -> None:
     """Every other setting, by what it belongs to."""
-    groups = {"Loss": "loss.", "Mixing": "mixing.", "Data": "data.", "Networks": "encoder.", "Training": ""}
+    groups = {
+        "Loss": ("loss.",),
+        "Mixing": ("mixing.",),
+        "Data": ("data.",),
+        "Networks": ("encoder.",),
+        "Training": ("optimiser.", "method.", "steps", "seed"),
+    }
     with st.popover("More", icon=":material/tune:", type="tertiary"):
-        knob("lane.on")
-        knob("speed")
-        for title, prefix in groups.items():
-            own = [k for k in knobs(view().recipe()) if k.address.startswith(prefix)] if prefix else []
-            rest = [
-                k for k in knobs(view().recipe()) if k.address.split(".")[0] in ("optimiser", "method", "steps", "seed")
-            ]
-            st.markdown(f"**{title}**")
-            with st.container(horizontal=True):
-                for each in own or rest:
-                    name = each.address.rpartition(".")[2]
-                    if name != "kind" and each.address not in {f"loss.{front}" for front in FRONT}:
-                        knob(each.address)
+        with st.container(horizontal=True):
+            knob("lane.on")
+            knob("speed")
+        for title, places in groups.items():
+            inside = [k.address for k in knobs(view().recipe()) if k.address.startswith(places)]
+            rest = [a for a in inside if a not in FRONT and not a.endswith(".kind")]
+            if rest:
+                st.markdown(f"**{title}**")
+                with st.container(horizontal=True):
+                    for address in rest:
+                        knob(address)
 
 
 def panels(scene: stage.Scene) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from core.diagnostics.registry import diagnostic
-from core.diagnostics.scores import has_role
 from core.paid import Pairs, Role
 
 BOUNDS = (0.01, 0.05, 0.20, 0.50, 1.0)
@@ -57,7 +57,8 @@ class ByRank:
 
 
 def _is_negative(pairs: Pairs) -> Tensor:
-    return has_role(pairs, Role.NEGATIVE, Role.PARTNER, Role.SYNTHETIC)
+    """(A, C) whether the pair is a negative of any kind: those are the last roles."""
+    return pairs.role >= Role.NEGATIVE
 
 
 def _hardest_positive(pairs: Pairs, dim: int) -> Tensor:
@@ -105,15 +106,20 @@ def hardness(pairs: Pairs, margin: float | Tensor, *, both: bool = False) -> Ten
     return found * _is_negative(pairs)
 
 
+def _sum(push: Tensor, mask: Tensor) -> float:
+    """Sum of the push (n,) where the mask (n,) holds: a product takes half the time of a selection."""
+    return float(torch.dot(push, mask.to(push.dtype)))
+
+
 def _exact_shares(amounts: Sequence[float]) -> tuple[float, ...]:
     """The amounts as shares that add up to exactly 1 in any order.
 
     They are whole multiples of 2^-40, which floats hold without rounding; the largest takes the remainder. All are 0
-    where nothing is there to share, and not a number where the amounts are not.
+    where nothing is there to share, and NaN where the amounts are not finite.
     """
     total = sum(amounts)
     if total == 0 or not math.isfinite(total):
-        return (total,) * len(amounts)
+        return (0.0 if total == 0 else math.nan,) * len(amounts)
     units = [round(amount / total * _UNITS) for amount in amounts]
     units[max(range(len(units)), key=units.__getitem__)] += _UNITS - sum(units)
     return tuple(unit / _UNITS for unit in units)
@@ -136,9 +142,9 @@ def share_by_hardness(force: Tensor, pairs: Pairs, margin: float | Tensor, *, bo
         both: as for `hardness`.
     """
     level = hardness(pairs, margin, both=both)
-    push = force.detach().clamp(min=0)
-    masks = [level == h for h in (Hardness.EASY, Hardness.SEMI_HARD, Hardness.HARD)]
-    taken = _exact_shares([float(push[mask].sum()) for mask in masks])
+    push = force.detach().flatten().clamp(min=0)
+    masks = [level.flatten() == h for h in (Hardness.EASY, Hardness.SEMI_HARD, Hardness.HARD)]
+    taken = _exact_shares([_sum(push, mask) for mask in masks])
     equal = _exact_shares([int(mask.sum()) for mask in masks])
     return ByHardness(*taken, *equal, silent=not any(taken))
 
@@ -169,18 +175,18 @@ def share_of_hardest(force: Tensor, pairs: Pairs, bounds: Sequence[float] = BOUN
     if edges[-1] != 1 or any(low >= high for low, high in itertools.pairwise(edges)):
         raise ValueError(f"got the bounds {tuple(bounds)}; expected shares that rise from above 0 to 1: order them")
     equal = tuple(high - low for low, high in itertools.pairwise(edges))
-    negative = _is_negative(pairs)
-    score, order = pairs.scores.detach()[negative].sort(descending=True)
-    push = force.detach()[negative].clamp(min=0)[order]
+    negative = _is_negative(pairs).flatten()
+    push = torch.where(negative, force.detach().flatten().clamp(min=0), 0)
     if not bool(push.any()):
         return ByRank(tuple(bounds), (0.0,) * len(bounds), equal, silent=True)
-    _, group, size = torch.unique_consecutive(score, return_inverse=True, return_counts=True)
-    push = (torch.zeros_like(size, dtype=push.dtype).index_add(0, group, push) / size)[group]
-    taken = [0.0]
-    running = torch.cat([push.new_zeros(1), push.cumsum(0)])
+    score = pairs.scores.detach().flatten().masked_fill(~negative, -torch.inf)
+    ordered = np.sort(score.cpu().numpy())
+    n, taken = int(negative.sum()), [0.0]
     for bound in bounds:
-        whole = min(int(bound * len(push)), len(push) - 1)
-        taken.append(float(running[whole] + (bound * len(push) - whole) * push[whole]))
+        edge = float(ordered[-1 - min(int(bound * n), n - 1)])
+        above, level = score > edge, score == edge
+        cut = (bound * n - int(above.sum())) / max(int(level.sum()), 1)
+        taken.append(_sum(push, above) + cut * _sum(push, level))
     return ByRank(
         tuple(bounds),
         _exact_shares([max(high - low, 0.0) for low, high in itertools.pairwise(taken)]),

@@ -197,10 +197,11 @@ def umap_layout(
 def _drawn(x: np.ndarray, **settings: Any) -> Tensor:
     """(N, 2) what umap-learn draws; torch's thread count, which numba's threads change on the way, is put back."""
     threads = torch.get_num_threads()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from umap import UMAP
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from umap import UMAP
 
-        drawn = torch.from_numpy(UMAP(**settings).fit_transform(x))
-    torch.set_num_threads(threads)
-    return drawn
+            return torch.from_numpy(UMAP(**settings).fit_transform(x))
+    finally:
+        torch.set_num_threads(threads)

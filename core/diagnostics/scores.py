@@ -1,7 +1,7 @@
 """Score distributions: what positives, negatives and mixed pairs score, as hills, quantiles and their overlap."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -73,13 +73,8 @@ def with_partner(pairs: Pairs, partner: Array, side: Literal["a", "b"] = "a") ->
     return replace(pairs, role=pairs.role.masked_fill(met & (pairs.role == Role.NEGATIVE), int(Role.PARTNER)))
 
 
-def has_role(pairs: Pairs, *roles: Role) -> Tensor:
-    """(A, C) whether the pair has one of the roles."""
-    return torch.stack([pairs.role == role for role in roles]).any(dim=0)
-
-
-def _of(pairs: Iterable[Pairs], *roles: Role) -> Tensor:
-    parts = [p.scores.detach()[has_role(p, *roles)] for p in pairs]
+def _of(pairs: Iterable[Pairs], wanted: Callable[[Tensor], Tensor]) -> Tensor:
+    parts = [p.scores.detach()[wanted(p.role)] for p in pairs]
     return torch.cat(parts) if parts else torch.empty(0)
 
 
@@ -97,14 +92,20 @@ def by_kind(clean: Iterable[Pairs], mixed: Iterable[Pairs] = ()) -> dict[str, Te
     """
     clean, mixed = tuple(clean), tuple(mixed)
     kinds = {
-        "positives": _of(clean, Role.POSITIVE),
-        "negatives": _of(clean, Role.NEGATIVE, Role.PARTNER, Role.SYNTHETIC),
+        "positives": _of(clean, lambda role: role == Role.POSITIVE),
+        "negatives": _of(clean, lambda role: role >= Role.NEGATIVE),
     }
     if mixed:
-        kinds["mixed positives"] = _of(mixed, Role.POSITIVE)
-        kinds["mixed partner"] = _of(mixed, Role.PARTNER)
-        kinds["mixed negatives"] = _of(mixed, Role.NEGATIVE, Role.SYNTHETIC)
+        kinds["mixed positives"] = _of(mixed, lambda role: role == Role.POSITIVE)
+        kinds["mixed partner"] = _of(mixed, lambda role: role == Role.PARTNER)
+        kinds["mixed negatives"] = _of(mixed, lambda role: (role == Role.NEGATIVE) | (role == Role.SYNTHETIC))
     return kinds
+
+
+def _finite(scores: Array) -> Tensor:
+    flat = tensor(scores).flatten()
+    finite = torch.isfinite(flat)
+    return flat if bool(finite.all()) else flat[finite]
 
 
 @diagnostic(
@@ -129,8 +130,7 @@ def histogram(scores: Array, *, bins: int = 61, low: float = -1, high: float = 1
     """
     if bins < 1 or not low < high:
         raise ValueError(f"got {bins} bins from {low} to {high}; expected at least one bin and a range: change those")
-    flat = tensor(scores).flatten()
-    flat = flat[torch.isfinite(flat)]
+    flat = _finite(scores)
     n = flat.numel()
     if n == 0:
         return Histogram(low, high, (0.0,) * bins, 0, 0.0)
@@ -168,11 +168,14 @@ def overlap(one: Histogram, other: Histogram) -> float:
 )
 def summary(scores: Array) -> Summary:
     """Mean, standard deviation and quantiles of scores of any shape; NaN and infinity are left out."""
-    flat = tensor(scores).flatten()
-    flat = flat[torch.isfinite(flat)]
+    flat = _finite(scores)
     n = flat.numel()
     if n == 0:
         return Summary(math.nan, math.nan, (math.nan,) * len(QUANTILES), 0)
-    quantiles = tuple(np.quantile(flat.cpu().numpy(), QUANTILES).tolist())
+    ordered = np.sort(flat.cpu().numpy())
+    at = np.array(QUANTILES) * (n - 1)
+    below = at.astype(np.int64)
+    low, high = ordered[below], ordered[np.minimum(below + 1, n - 1)]
+    quantiles = tuple((low + (at - below) * (high - low)).tolist())
     sd, mean = torch.std_mean(flat, correction=0)
     return Summary(float(mean), float(sd), quantiles, n)

@@ -8,7 +8,7 @@ from core.paid import Paid
 from core.params import Params
 from core.registry import Entry, Origin, Registry
 
-Family = Literal["hinge", "softmax"]
+Family = Literal["hinge", "softmax", "none"]
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def lead_over_lambda(lam: ArrayLike, lead: ArrayLike, asked: ArrayLike, at: floa
     x, y = scale(float(lam[0]), float(lam[-1]), tight=True), scale(*extent([has, must]))
     pulled = lead < asked
     edge = np.pad(pulled, 1)
-    inside = pulled | edge[2:] & edge[:-2]
+    inside = pulled | edge[2:] | edge[:-2]
     floor: dict[str, Any] = {
         "type": "line",
         "name": "mixed",
@@ -103,9 +103,10 @@ def lead_over_lambda(lam: ArrayLike, lead: ArrayLike, asked: ArrayLike, at: floa
         "stackStrategy": "all",
         "lineStyle": {"opacity": 0},
     }
+    short = np.where(inside, np.maximum(asked - lead, 0), np.nan)
     region = [
         floor | {"data": points(lam, np.where(inside, lead, np.nan))},
-        floor | {"data": points(lam, np.where(inside, asked - lead, np.nan)), "areaStyle": {"opacity": 0.22}},
+        floor | {"data": points(lam, short), "areaStyle": {"opacity": 0.22}},
     ]
     option = frame(
         x,

@@ -1,6 +1,6 @@
 """The scene of the margins: who pulls whom when a picture is mixed, on the upper part of the circle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,12 +9,11 @@ import numpy as np
 from dashboard.charts import theme
 from dashboard.charts.chart import Chart, plain, points
 from dashboard.charts.circle import PICTURE_AT
-from dashboard.words import number
 
 SCENE_HEIGHT, SHOWN_TO = 430, 1.5
-ARROW_AT = {"anchor": 1.35, "positives": 1.0, "negatives": 1.0}
+ARROW_AT, STILL = 1.35, 0.5
 PICTURE_WORD_AT, NAME_WORD_AT = 1.43, 0.76
-Kind = Literal["positives", "negatives", "mixed", "anchor"]
+Who = Literal["own", "other", "anchor", "partner"]
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,6 @@ class Zone:
 
     centre: float
     half: float
-
-
-@dataclass(frozen=True)
-class Move:
-    """The step that a loss takes with one point, along the circle, in degrees."""
-
-    kind: Literal["positives", "negatives", "anchor"]
-    start: float
-    end: float
 
 
 def _arc(kind: str, radius: float, start: float, end: float, width: float, opacity: float) -> dict[str, Any]:
@@ -81,21 +71,21 @@ def _word(kind: str, spot: Spot, radius: float) -> dict[str, Any]:
     """What a spot is called, written outwards from the top of the circle, so that words do not meet arrows."""
     side = np.cos(np.radians(spot.angle)) * (1 if radius > 1 else -1)
     align = "center" if abs(side) < 0.2 else "left" if side > 0 else "right"
-    return _spots(kind, [_spot(spot, radius, "circle", 0)], label=theme.note("inside", align=align, fontSize=13), z=7)
+    word = {"name": spot.label, "value": [radius, round(spot.angle % 360, 2)]}
+    return _spots(kind, [word], symbolSize=0, label=theme.note("inside", align=align, fontSize=13), z=7)
 
 
-def _arrow(move: Move) -> list[dict[str, Any]]:
-    """A curved shaft and a triangle at its end; a move of less than half a degree has neither."""
-    radius, still = ARROW_AT[move.kind], abs(move.end - move.start) < 0.5
-    ahead = 90 if move.end > move.start else -90
+def _arrow(kind: str, radius: float, start: float, by: float) -> list[dict[str, Any]]:
+    """A curved shaft of `by` degrees and a triangle at its end; one of less than half a degree has neither."""
+    moves, end = abs(by) >= STILL, start + by
     head = {
-        "value": [radius, round(move.end % 360, 2)],
+        "value": [radius, round(end % 360, 2)],
         "symbol": "triangle",
         "symbolSize": 13,
-        "symbolRotate": round(move.end + ahead - 90, 1),
+        "symbolRotate": round(end if by > 0 else end - 180, 1),
     }
-    end = move.start if still else move.end
-    return [_arc(move.kind, radius, move.start, end, 2.5, 1), _spots(move.kind, [] if still else [head], z=5)]
+    shaft = _arc(kind, radius, start, end if moves else start, 2.5, 1)
+    return [shaft, _spots(kind, [head] if moves else [], z=5)]
 
 
 def scene(
@@ -107,7 +97,7 @@ def scene(
     other: Spot,
     asked_mixed: Zone,
     asked_clean: Zone,
-    moves: Sequence[Move],
+    moves: Mapping[Who, float],
 ) -> Chart:
     """Two pictures, their mixture, their names, the zones that the margins keep free, and where all are driven.
 
@@ -119,7 +109,7 @@ def scene(
         other: the partner's name, drawn as an open square.
         asked_mixed: names in this zone are too close to the mixture (violet, on the circle).
         asked_clean: names in this zone are too close to the anchor (neutral, inside it).
-        moves: the steps of the points, at most four; the number of series does not depend on how many move.
+        moves: by how many degrees the step of the loss turns each point, anticlockwise above 0; absent points rest.
     """
     rim = _arc("anchor", 1, 0, 359.99, 1, 0.3) | {"data": points(np.ones(91), np.linspace(0, 360, 91))}
     chord = _arc("mixed", 1, 0, 0, 1.2, 0.7) | {
@@ -130,7 +120,12 @@ def scene(
         _arc("anchor", 0.88, asked_clean.centre - asked_clean.half, asked_clean.centre + asked_clean.half, 12, 0.16),
         _arc("mixed", 1, asked_mixed.centre - asked_mixed.half, asked_mixed.centre + asked_mixed.half, 20, 0.22),
     ]
-    resting = [Move("anchor", 0, 0)] * max(0, 4 - len(moves))
+    arrows = (
+        ("positives", 1, own, moves.get("own", 0)),
+        ("negatives", 1, other, moves.get("other", 0)),
+        ("anchor", ARROW_AT, anchor, moves.get("anchor", 0)),
+        ("anchor", ARROW_AT, partner, moves.get("partner", 0)),
+    )
     names = [
         _spots("positives", [_spot(own, 1, "rect", 14)], z=7),
         _spots("negatives", [_spot(other, 1, theme.FRAME, 15)], z=7),
@@ -143,7 +138,7 @@ def scene(
             rim,
             *bands,
             chord,
-            *(part for move in [*moves[:4], *resting] for part in _arrow(move)),
+            *(part for kind, at, spot, by in arrows for part in _arrow(kind, at, spot.angle, by)),
             *names,
             _picture("anchor", anchor, 42),
             _picture("anchor", partner, 42),
@@ -157,16 +152,11 @@ def scene(
         ],
     )
     option["media"] = [{"query": {"maxWidth": 420}, "option": {"polar": {"center": ["50%", "52%"], "radius": "112%"}}}]
-    pulled = [move for move in moves if abs(move.end - move.start) >= 0.5]
+    moving = sum(abs(by) >= STILL for by in moves.values())
     alt = (
         f"On the circle: {anchor.label} at {anchor.angle:.0f}°, {partner.label} at {partner.angle:.0f}°, "
-        f"their mixture at {mixed.angle:.0f}°; {len(pulled)} of {len(moves)} points move."
+        f"their mixture at {mixed.angle:.0f}°; {moving} of 4 points move."
     )
     spots = (anchor, partner, mixed, own, other)
     table = {"what": [spot.label for spot in spots], "angle, degrees": plain([spot.angle for spot in spots], 2)}
     return Chart("echarts", option, alt, SCENE_HEIGHT, table)
-
-
-def angle_words(value: float) -> str:
-    """An angle for a sentence, `"12°"`."""
-    return f"{number(value, 0)}°"

@@ -127,8 +127,9 @@ def test_a_negative_that_is_pulled_takes_no_push():
     assert (found.easy, found.hard, found.silent) == (1, 0, False)
 
 
-def test_a_diverged_force_is_not_called_silent():
-    force, pairs = torch.tensor([[0.0, torch.nan, 1.0]]), one_row([0.0, 0.5, -0.9], positives=1)
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_diverged_force_is_not_called_silent(bad):
+    force, pairs = torch.tensor([[0.0, bad, 1.0]]), one_row([0.0, 0.5, -0.9], positives=1)
     assert not share_by_hardness(force, pairs, 0.1).silent
     found = share_of_hardest(force, pairs)
     assert not found.silent

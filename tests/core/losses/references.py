@@ -155,7 +155,17 @@ def triplet(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid), scores, roles)
 
 
+def alignment(given: Mapping[str, Any], p: Any) -> Slow:
+    """Wang and Isola 2020, sec. 4.1, alpha = 2: the squared distance of a pair, on unit vectors."""
+    a, b = given["a"], given["b"]
+    size = len(a)
+    paid = [2 - 2 * dot(a[i], b[i]) for i in range(size)]
+    roles = [[P if i == j else N for j in range(size)] for i in range(size)]
+    return Slow({"": paid}, mean(paid), [[dot(a[i], b[j]) for j in range(size)] for i in range(size)], roles)
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "alignment": alignment,
     "clip": clip,
     "dcl": dcl,
     "info_nce": info_nce,

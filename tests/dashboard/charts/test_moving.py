@@ -80,7 +80,7 @@ def draw_strength(k: int) -> Chart:
 def draw_scene(k: int) -> Chart:
     angles = np.random.default_rng(k).uniform(0, 180, 5)
     anchor, partner, mixed, own, other = (margins.Spot(float(a), f"spot {i}") for i, a in enumerate(angles))
-    moves = [margins.Move("positives", 90, 90 + 10 * k), margins.Move("negatives", 30, 30 - k)][: 1 + k % 2]
+    moves = {"own": 10 * k, "other": -k} if k % 2 else {"partner": 5}
     zones = {"asked_mixed": margins.Zone(90, 10 * k), "asked_clean": margins.Zone(120, 30)}
     return margins.scene(anchor=anchor, partner=partner, mixed=mixed, own=own, other=other, moves=moves, **zones)
 

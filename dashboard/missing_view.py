@@ -1,0 +1,40 @@
+"""What a finished run still knows when modalities go missing; computed once for each run."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from core.data.loading import load
+from core.diagnostics.missing import AtRate, Outcomes, along_rates, outcomes
+from core.runs.folder import RunFolder, runs_home
+from dashboard.picker import recipe_of
+
+RATES = tuple(round(0.1 * k, 1) for k in range(11))
+
+
+def several(run: RunFolder) -> bool:
+    """Finished, with two modalities or more."""
+    return run.status().state == "done" and len(run.embeddings()) > 1
+
+
+@st.cache_resource(max_entries=8, show_spinner="Leaving modalities out ...")
+def measured(folder: str) -> tuple[Outcomes, tuple[AtRate, ...]]:
+    """Every subset, and the results along the drop rates, on the test items of a run."""
+    run = RunFolder(runs_home() / folder)
+    data = load(recipe_of(run).data)
+    z = {name: torch.from_numpy(value) for name, value in run.embeddings().items()}
+    train, test = data.split.train, data.split.test
+    found = outcomes(
+        {name: value[train] for name, value in z.items()},
+        data.labels[train],
+        {name: value[test] for name, value in z.items()},
+        data.labels[test],
+    )
+    return found, along_rates(found, RATES)
+
+
+def interval_of(hits: np.ndarray) -> tuple[float, float, float]:
+    """Mean of one number per item with the 95 % interval over the items."""
+    mean = float(hits.mean())
+    half = 1.96 * float(hits.std(ddof=1)) / len(hits) ** 0.5
+    return mean, max(0.0, mean - half), min(1.0, mean + half)

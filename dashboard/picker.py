@@ -1,0 +1,60 @@
+"""Which run a page is about: the one named in the link, the present recipe's, or the newest that fits."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.recipe import Recipe
+from core.runs.folder import RunFolder, list_runs
+from dashboard.controls import WIDTH
+from dashboard.lab import find
+from dashboard.link import change, view
+
+LISTED = 50
+
+
+def finished(run: RunFolder) -> bool:
+    return run.status().state == "done"
+
+
+def started(run: RunFolder) -> bool:
+    """Whether anything was recorded."""
+    return len(run.snapshots()) > 1
+
+
+def label(run: RunFolder) -> str:
+    """A run in a few words: loss, mixing, data, seed."""
+    recipe = run.recipe()
+    mixing = "" if recipe["mixing"]["kind"] == "none" else f" + {recipe['mixing']['kind']}"
+    return f"{recipe['loss']['kind']}{mixing}, {recipe['data']['kind']}, seed {recipe['seed']} · {run.path.name[:4]}"
+
+
+def candidates(fits: Callable[[RunFolder], bool]) -> list[RunFolder]:
+    """Runs that fit, the one of the present view first, then the newest."""
+    runs = [run for run in list_runs() if run.status().state != "damaged" and fits(run)][:LISTED]
+    own = find(view().recipe()).path.name
+    return sorted(runs, key=lambda run: run.path.name != own)
+
+
+def pick(fits: Callable[[RunFolder], bool] = finished) -> RunFolder | None:
+    """A select box of the runs that fit; None where there is none."""
+    runs = candidates(fits)
+    if not runs:
+        return None
+    names = {run.path.name: label(run) for run in runs}
+    chosen = view().run if view().run in names else runs[0].path.name
+    st.session_state["run"] = chosen
+    st.selectbox(
+        "Run",
+        list(names),
+        format_func=names.__getitem__,
+        key="run",
+        on_change=lambda: change("run", st.session_state["run"]),
+        width=2 * WIDTH,
+    )
+    return next(run for run in runs if run.path.name == chosen)
+
+
+def recipe_of(run: RunFolder) -> Recipe:
+    """The validated recipe of a run in the list."""
+    return Recipe.model_validate(run.recipe())

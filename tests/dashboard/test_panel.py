@@ -1,0 +1,67 @@
+from types import SimpleNamespace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.charts.push import push
+from dashboard.panel import csv
+
+
+def page() -> None:
+    from types import SimpleNamespace
+
+    from dashboard.charts.map import scatter_map
+    from dashboard.charts.missing import forest
+    from dashboard.charts.push import push
+    from dashboard.panel import panel, show
+
+    why = ("What you see.", "Why it is so.", r"s = 0.5")
+    bars = push(["hard", "easy"], (0.5, 0.5), (0.75, 0.25))
+    show("push", "Who gets pushed?", "One sentence.", bars, why=why, verdict=SimpleNamespace(word="apart", state="ok"))
+    show("map", "What lies near what?", "", scatter_map([[0, 1], [1, 0]]), why=("Only this.", "", ""), select="lasso")
+    show("forest", "Is it real?", "x", forest(["a"], [1], [0.5], [2]), why=why, height=321)
+    with panel("bare", "Nothing yet?", "Wait.", why=why, verdict=SimpleNamespace(word="soon", state="info")):
+        pass
+
+
+@pytest.fixture(scope="module")
+def app() -> AppTest:
+    return AppTest.from_function(page).run(timeout=20)
+
+
+def test_a_panel_is_a_question_a_chip_a_sentence_and_a_chart(app):
+    assert not app.exception
+    texts = [m.value for m in app.markdown]
+    assert "**Who gets pushed?**" in texts
+    assert ":small[One sentence.]" in texts
+    assert ":small[]" not in texts
+    assert any("apart" in text and "green" in text and "check" in text for text in texts)
+    assert any("soon" in text and "gray" in text for text in texts)
+
+
+def test_the_three_depths_and_the_numbers_are_in_the_popover(app):
+    texts = [m.value for m in app.markdown]
+    assert texts.count("**What you see.**") == 3
+    assert "**Only this.**" in texts
+    assert [latex.value for latex in app.latex] == ["$$\ns = 0.5\n$$"] * 3
+    assert [button.key for button in app.get("download_button")] == ["save_push", "save_map", "save_forest"]
+
+
+def test_charts_have_keys_of_their_own_and_words_for_those_who_do_not_see(app):
+    (echarts,) = app.get("echarts_chart")
+    assert "c_push" in echarts.proto.id
+    assert echarts.proto.alt == push(["hard", "easy"], (0.5, 0.5), (0.75, 0.25)).alt
+    (plotly,) = app.get("plotly_chart")
+    assert "c_map" in plotly.proto.id
+    assert "Map of 2 items" in plotly.proto.alt
+
+
+def test_a_table_becomes_text():
+    assert csv({"step": [1, 2], "loss": [0.5, float("nan")]}) == b"step,loss\n1,0.5\n2,\n"
+
+
+def test_an_unknown_state_is_an_error():
+    from dashboard.panel import chip
+
+    with pytest.raises(KeyError):
+        chip(SimpleNamespace(word="?", state="fine"))
