@@ -1,4 +1,4 @@
-"""The command line: `python -m core train | resume | runs | catalogue | work | demo`."""
+"""The command line: `python -m core train | resume | runs | catalogue | work | demo | layout`."""
 
 import argparse
 import json
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--checkpoint-seconds", type=float, default=1.0, help="time between checkpoints")
     demo = commands.add_parser("demo", help="train the run of the Start page, as the app does", allow_abbrev=False)
     demo.add_argument("--record", type=Path, help="also write its film here, for assets/recording.npz")
+    commands.add_parser("layout", help="draw the maps that the app asks for, until none comes", allow_abbrev=False)
     for name, text in (("runs", "list your runs"), ("catalogue", "list every piece")):
         commands.add_parser(name, help=text, allow_abbrev=False).add_argument("--json", action="store_true")
     return parser
@@ -154,6 +155,13 @@ def _demo(known: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _layout(known: argparse.Namespace, rest: list[str]) -> int:
+    from core.runs.layout_worker import serve
+
+    serve()
+    return 0
+
+
 def _runs(known: argparse.Namespace, rest: list[str]) -> int:
     rows = []
     for folder in list_runs():
@@ -179,7 +187,15 @@ def _catalogue(known: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"train": _train, "resume": _resume, "work": _work, "demo": _demo, "runs": _runs, "catalogue": _catalogue}
+COMMANDS = {
+    "train": _train,
+    "resume": _resume,
+    "work": _work,
+    "demo": _demo,
+    "layout": _layout,
+    "runs": _runs,
+    "catalogue": _catalogue,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

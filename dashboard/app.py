@@ -1,6 +1,8 @@
 """The app: navigation, and the link checked against the schema before any widget is built."""
 
+import importlib
 import sys
+import threading
 from pathlib import Path
 
 import streamlit as st
@@ -46,3 +48,15 @@ if needs_schema or "view" in st.session_state:
     write_link()
     refusals()
 page.run()
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> threading.Timer:
+    """Import what the other pages need, a little after the first page has been painted."""
+    timer = threading.Timer(2.0, importlib.import_module, ["dashboard.lab"])
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+warm_up()

@@ -1,5 +1,6 @@
 """From a recipe to its run, and from a recorded step to the numbers on the screen, cached."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -113,3 +114,29 @@ def frames(run: RunFolder, steps: Sequence[int]) -> list[Frame]:
     """The numbers of several recorded steps."""
     stamp = (run.path / "recipe.json").stat().st_mtime_ns
     return [frame(run.path.name, step, stamp) for step in steps]
+
+
+def follow_change(shown: Recipe | None, asked: Recipe) -> Recipe:
+    """What to show after a knob was moved: a branch where the shown run was still training, else a run of its own.
+
+    The training run is stopped where it stands, and the branch leaves it there.
+
+    Args:
+        shown: the recipe on the screen so far, or None where the page has just been opened.
+        asked: the recipe as the knobs say it now.
+    """
+    if shown is None or shown == asked or (asked.parent, asked.from_step) != (shown.parent, shown.from_step):
+        return asked
+    run = find(shown)
+    training = run.path.exists() and run.status().state == "running"
+    keeps = (asked.data, asked.encoder, asked.seed) == (shown.data, shown.encoder, shown.seed)
+    if not (training and keeps):
+        return asked.model_copy(update={"parent": "", "from_step": 0})
+    run.ask_to_stop()
+    deadline = time.monotonic() + 5
+    while run.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    step = min(run.status().step + 1, asked.steps)
+    branch = asked.model_copy(update={"parent": run.path.name, "from_step": step})
+    begin(branch)
+    return branch

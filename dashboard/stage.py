@@ -91,16 +91,17 @@ def points(s: Scene) -> None:
 def ridge(s: Scene) -> None:
     """The two hills of scores over time."""
     f = s.now
+    positive, negative = f.scores["positives"].mean, f.scores["negatives"].mean
     kinds = {kind: np.array([each.hills[kind].share for each in s.frames]) for kind in f.hills}
     sentence = (
-        f"{words.positives('Positives')} average {words.number(f.scores['positives'].mean)}, "
-        f"{words.negatives()} {words.number(f.scores['negatives'].mean)}; the hills share {words.share(f.overlap)}."
+        f"{words.positives('Positives')} average {words.number(positive)}, "
+        f"{words.negatives()} {words.number(negative)}; the hills share {words.share(f.overlap)}."
     )
     why = (
         "How alike the two halves of a pair are, beside how alike two strangers are; each hill is drawn equally high.",
         "Similarity is the cosine of two embeddings, 1 for the same direction. A useful embedding keeps the hills "
         "apart. Earlier steps stand behind, the present one in front.",
-        rf"\bar s^+={words.number(f.scores['positives'].mean)},\quad \bar s^-={words.number(f.scores['negatives'].mean)}",
+        rf"\bar s^+={words.number(positive)},\quad \bar s^-={words.number(negative)}",
     )
     chart = hills(
         f.hills["positives"].centres,

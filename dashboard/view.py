@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from core.losses.registry import LOSSES
+from core.mixing.dmm import MarginRule
 from core.mixing.registry import MIXINGS
 from core.params import Params
 from core.recipe import AnyLoss, AnyMixing, Recipe
@@ -25,15 +26,18 @@ class Scene(Params):
     situation: Literal["apart", "together", "twins"] = Field("apart", title="Situation", description="Where all stand.")
     lam: float = Field(0.54, ge=0.5, le=1, title="λ, share of the anchor", description="1: nothing is mixed in.")
     margin: float = Field(0.3, ge=0, le=1, title="Margin m", description="Lead asked of a clean pair.")
+    rule: MarginRule = Field("lam", title="Margin rule", description="Lead asked of the mixed pair; the paper's is λm.")
 
 
 class Pairs(Params):
     """A batch of pairs to look at."""
 
-    source: Literal["synthetic", "run"] = Field("synthetic", title="Pairs", description="Made here, or of your run.")
+    source: Literal["synthetic", "run"] = Field("synthetic", title="Batch", description="Made here, or of your run.")
     n: int = Field(24, ge=4, le=64, title="Pairs", description="How many anchors, each with one positive.")
-    closeness: float = Field(0.5, ge=0, le=0.99, title="Closeness ρ", description="Cosine of a pair before noise.")
+    closeness: float = Field(0.5, ge=0, le=0.99, title="Closeness ρ", description="Cosine in the middle of the pairs.")
+    spread: float = Field(0.3, ge=0, le=0.5, title="Spread", description="How far the cosines reach to either side.")
     dim: int = Field(32, ge=2, le=128, title="Dimensions", description="Of the synthetic embeddings.")
+    anchor: int = Field(0, ge=0, le=23, title="Anchor", description="Whose pull and push is drawn; 0 is A.")
 
 
 class Scores(Params):
@@ -46,8 +50,17 @@ class MapView(Params):
     """How the map is drawn."""
 
     layout: Literal["pca", "umap"] = Field("pca", title="Layout", description="PCA at once, UMAP after a while.")
-    items: Literal["all", "probe"] = Field("all", title="Items", description="All items at the end, or the probe.")
-    group: str = Field("", title="Highlight", description="Name of the class in ink; empty for none.")
+    items: Literal["all", "probe"] = Field("all", title="Points", description="All at the end, or some step by step.")
+    modality: str = Field("", title="Seen in", description="A modality, or both; empty for the first.")
+    group: str = Field("", title="Show one group", description="A class in ink; empty for the first, none for none.")
+    neighbours: int = Field(15, ge=2, le=100, title="Neighbours", description="What UMAP calls near; more is broader.")
+    min_dist: float = Field(0.1, ge=0, le=1, title="Least distance", description="How tightly UMAP may pack items.")
+
+
+class Inspect(Params):
+    """What the health card is of."""
+
+    of: Literal["run", "file"] = Field("run", title="Health of", description="A run of yours, or the file in `data`.")
 
 
 class Missing(Params):
@@ -67,6 +80,7 @@ class View(Recipe):
     pairs: Pairs = Pairs()
     scores: Scores = Scores()
     map: MapView = MapView()
+    inspect: Inspect = Inspect()
     missing: Missing = Missing()
 
     def recipe(self) -> Recipe:
@@ -78,5 +92,6 @@ class View(Recipe):
         return View.model_validate({**self.model_dump(), **recipe, "at": -1})
 
     def second(self) -> Recipe:
-        """The recipe of the second lane."""
-        return Recipe(**{**dict(self.recipe()), "loss": self.lane.loss, "mixing": self.lane.mixing})
+        """The recipe of the second lane: same start, same batches, never a branch."""
+        own = {"loss": self.lane.loss, "mixing": self.lane.mixing, "parent": "", "from_step": 0}
+        return Recipe(**{**dict(self.recipe()), **own})

@@ -92,7 +92,7 @@ def _pair(paid: Any, asked: float) -> Pair:
     """The first pair of a batch of two, searched for from its picture."""
     own, other = paid.pairs[0].scores[0].tolist()
     near = math.degrees(math.acos(max(-1.0, min(1.0, own - asked))))
-    return Pair(own - other, asked, near, float(paid.terms["a_to_b"].per[0]))
+    return Pair(own - other, asked, near, float(paid.terms["a_to_b"].per[0].detach()))
 
 
 def stand(situation: str, lam: float, margin: float, rule: MarginRule) -> Stand:

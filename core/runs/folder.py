@@ -52,15 +52,22 @@ class Status:
     message: str = ""
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Fill `path` through a neighbour and a rename, so that a reader sees the old content or the new, never a part."""
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any], *, durable: bool = True) -> None:
+    """Fill `path` through a neighbour and a rename, so that a reader sees the old content or the new, never a part.
+
+    Args:
+        path: the file.
+        write: writes the content.
+        durable: wait until the disk has it, so that it outlives a power cut too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     neighbour = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with neighbour.open("wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         neighbour.replace(path)
     finally:
         neighbour.unlink(missing_ok=True)
@@ -68,7 +75,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write named arrays atomically, uncompressed."""
-    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays), durable=False)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -1,0 +1,185 @@
+"""Batches of pairs to look at: made here without any training, turned pair by pair, and paid for by any loss."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from core.diagnostics.forces import forces, gradient_norms
+from core.diagnostics.hardness import gaps
+from core.losses.registry import LOSSES
+from core.mixing.registry import MIXINGS
+from core.paid import Paid, Pairs
+from core.params import Params
+from core.streams import stream
+from core.vocabulary import SMALL, VOCABULARY
+
+WIDEST = 0.99
+BINS = 8
+GIVEN = ("a", "b", "labels")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """n pairs: `a` and `b` (n, D) float64 unit embeddings without a graph, `labels` (n,) int64."""
+
+    a: Tensor
+    b: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+
+def synthetic(n: int, dim: int, closeness: float, spread: float, g: Generator) -> Batch:
+    """Random anchors, each with a positive at its own cosine; two neighbouring pairs are one class.
+
+    Args:
+        n: pairs.
+        dim: dimensions, at least 2.
+        closeness: middle of the cosines of the pairs.
+        spread: half the width of their range; cosines are evenly drawn and kept within -.99 and .99.
+        g: a CPU generator.
+    """
+    a = F.normalize(torch.randn(n, dim, generator=g, dtype=torch.float64), dim=1)
+    aside = torch.randn(n, dim, generator=g, dtype=torch.float64)
+    aside = F.normalize(aside - (aside * a).sum(1, keepdim=True) * a, dim=1)
+    rho = closeness + spread * (2 * torch.rand(n, 1, generator=g, dtype=torch.float64) - 1)
+    rho = rho.clamp(-WIDEST, WIDEST)
+    return Batch(a, rho * a + (1 - rho.square()).sqrt() * aside, torch.arange(n) // 2)
+
+
+def turned(batch: Batch, i: int, j: int, similarity: float) -> Batch:
+    """The batch with pair j turned as a whole until its b has the given cosine with anchor i.
+
+    The turn is a rotation in the plane of a_i and b_j, so the similarity within pair j stays what it was.
+
+    Raises:
+        ValueError: if i is j.
+    """
+    if i == j:
+        raise ValueError(f"pair {j} cannot be turned against its own anchor; choose another anchor")
+    u, old = batch.a[i], batch.b[j]
+    aside = old - (old @ u) * u
+    if float(aside.norm()) < 1e-9:
+        aside = torch.eye(len(u), dtype=u.dtype)[u.abs().argmin()]
+        aside = aside - (aside @ u) * u
+    w = F.normalize(aside, dim=0)
+    turn = math.acos(similarity) - math.atan2(float(old @ w), float(old @ u))
+
+    def rotate(x: Tensor) -> Tensor:
+        along, across = x @ u, x @ w
+        return x + (math.cos(turn) - 1) * (along * u + across * w) + math.sin(turn) * (along * w - across * u)
+
+    a, b = batch.a.clone(), batch.b.clone()
+    a[j], b[j] = rotate(a[j]), rotate(b[j])
+    return replace(batch, a=a, b=b)
+
+
+def invented(p: Params) -> list[str]:
+    """Inputs that a registered loss needs beyond pairs and labels; `pay` fills them with random numbers."""
+    return [name for name, required in LOSSES.of(p).inputs.items() if required and name not in GIVEN]
+
+
+def pay(
+    p: Params, a: Tensor, b: Tensor, labels: Tensor, given: Mapping[str, Tensor] | None = None, **more: Tensor
+) -> Paid:
+    """What a registered loss asks of a batch.
+
+    Args:
+        p: params of the loss.
+        a: (n, D) anchors.
+        b: (n, D) positives, row by row.
+        labels: (n,) classes, for losses that need them.
+        given: inputs by name that the loss gets if it knows them, such as a learned temperature.
+        **more: likewise.
+    """
+    n, dim = a.shape
+    known = {**(given or {}), **more}
+    inputs: dict[str, Any] = {"a": a, "b": b, "labels": labels}
+    for name in invented(p):
+        example = VOCABULARY[name].make(stream(0, "pairs", name), {**SMALL, "A": n, "B": n, "D": dim})
+        inputs[name] = example.to(a.dtype) if example.is_floating_point() else example
+    declared = LOSSES.of(p).inputs
+    taken = {name: value for name, value in inputs.items() if declared.get(name)}
+    return LOSSES.of(p).call(**taken, **{k: v for k, v in known.items() if k in declared}, p=p)
+
+
+def along_similarity(
+    p: Params, batch: Batch, i: int, j: int, similarity: Tensor, given: Mapping[str, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Pull on pair i and push between anchor i and the b of pair j, while pair j is turned.
+
+    Args:
+        p: params of a registered loss that shows its scores.
+        batch: the pairs.
+        i: the anchor.
+        j: the negative's pair, another one.
+        similarity: (T,) cosines to turn it to.
+        given: as for `pay`.
+
+    Returns:
+        (T,) -dL/ds of the positive and (T,) dL/ds of the negative, at each.
+    """
+    found = []
+    for s in similarity.tolist():
+        now = turned(batch, i, j, s)
+        a, b = now.a.requires_grad_(), now.b.requires_grad_()
+        force = forces(pay(p, a, b, now.labels, given))[0]
+        shift = force.shape[1] - len(batch)
+        found.append(torch.stack([-force[i, shift + i], force[i, shift + j]]))
+    pull, push = torch.stack(found).T
+    return pull, push
+
+
+@dataclass(frozen=True)
+class Strength:
+    """Mean |dL/dz| of clean and of mixed anchors in groups of like `gap`, easier to the right, (K,) each."""
+
+    gap: Tensor
+    clean: Tensor
+    mixed: Tensor
+
+
+def _gaps_of(pairs: Pairs, n: int, side: str) -> Tensor:
+    if len(pairs.scores) == 2 * n:
+        return gaps(pairs)[:n] if side == "a" else gaps(pairs)[n:]
+    return gaps(pairs if side == "a" else Pairs(pairs.scores.T, pairs.role.T))
+
+
+def strength(p: Params, batch: Batch, mixing: Any, seed: int, draws: int = 40) -> Strength:
+    """How long the gradient of each anchor is, against the lead of its pair, clean beside mixed.
+
+    The pairs are mixed as embeddings, whatever the level of the mixing, and the gradient is taken at the unmixed ones;
+    the mixed loss counts before its weight, averaged over the draws.
+
+    Args:
+        p: params of a registered loss that shows its scores.
+        batch: the pairs.
+        mixing: params of a registered mixing that mixes.
+        seed: of the draws.
+        draws: how many plans are averaged.
+    """
+    n, at_embedding = len(batch), mixing.model_copy(update={"level": "embedding"})
+    call = MIXINGS.of(mixing).call()
+    assert call is not None
+    own = getattr(p, "margin", 0.0)
+
+    def norms(plan: Any) -> tuple[Tensor, Paid]:
+        z = {"a": batch.a.clone().requires_grad_(), "b": batch.b.clone().requires_grad_()}
+        x = z if plan is None else call.apply(z, plan, at_embedding)
+        margin = {} if plan is None else {"margin": plan.margin}
+        paid = pay(p, x["a"], x["b"], batch.labels, margin)
+        return gradient_norms(paid.total(), z[mixing.side]), paid
+
+    clean, paid = norms(None)
+    plans = [call.plan(n, at_embedding, stream(seed, "strength", k), margin=own) for k in range(draws)]
+    mixed = torch.stack([norms(plan)[0] for plan in plans]).mean(0)
+    gap = _gaps_of(paid.pairs[0], n, mixing.side)
+    order = gap.argsort()
+    groups = order[torch.isfinite(gap[order])].tensor_split(min(BINS, max(1, n // 3)))
+    return Strength(*(torch.stack([x[group].mean() for group in groups]) for x in (gap, clean, mixed)))

@@ -1,0 +1,74 @@
+"""The settings of Play: data as presets, a loss with its knobs for each lane, and all the rest under More."""
+
+import streamlit as st
+
+from core.addresses import knobs, read
+from core.losses.registry import LOSSES
+from core.runs.demo import presets
+from dashboard.controls import WIDTH, knob
+from dashboard.link import change, replace, view
+
+FRONT = ("loss.temperature", "loss.margin", "mixing.margin")
+LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
+DATA = {preset["title"]: preset["link"] for preset in presets()["data"]}
+
+
+def data_choice() -> None:
+    """Data sets as presets: each brings the dimensions and the batch that suit it."""
+    now = view()
+    titles = [title for title, link in DATA.items() if read(link, now)[0] == now]
+    options = list(DATA) if titles else [*DATA, "Your own choice"]
+    st.session_state["preset"] = titles[0] if titles else options[-1]
+
+    def chosen() -> None:
+        if link := DATA.get(st.session_state["preset"]):
+            replace(read(link | {"at": "-1"}, view())[0])
+
+    st.selectbox("Data", options, key="preset", on_change=chosen, width=WIDTH)
+
+
+def mix(prefix: str) -> None:
+    """DMM on or off; a loss without a margin of its own gets one to be multiplied."""
+    knob(f"{prefix}mixing", label="Mixing", names={"none": "off", "dmm": "DMM"}, options=["none", "dmm"])
+    holder = view().lane if prefix else view()
+    if holder.mixing.kind == "dmm" and holder.mixing.margin is None and not getattr(holder.loss, "margin", 0):
+        change(f"{prefix}mixing.margin", "0.3")
+
+
+def controls(prefix: str = "") -> None:
+    """Loss, mixing and the knobs of the loss, of the first lane or, with a prefix, of the second."""
+    knob(f"{prefix}loss", names=LOSS_NAMES)
+    if not prefix:
+        data_choice()
+    mix(prefix)
+    holder = view().lane if prefix else view()
+    fields = type(holder.loss).model_fields
+    if "temperature" in fields:
+        knob(f"{prefix}loss.temperature")
+    if holder.mixing.kind == "dmm" and holder.mixing.margin is not None:
+        knob(f"{prefix}mixing.margin")
+    elif "margin" in fields:
+        knob(f"{prefix}loss.margin")
+
+
+def more() -> None:
+    """Every other setting, by what it belongs to."""
+    groups = {
+        "Loss": ("loss.",),
+        "Mixing": ("mixing.",),
+        "Data": ("data.",),
+        "Networks": ("encoder.",),
+        "Training": ("optimiser.", "method.", "steps", "seed"),
+    }
+    with st.popover("More", icon=":material/tune:", type="tertiary"):
+        with st.container(horizontal=True):
+            knob("lane.on")
+            knob("speed")
+        for title, places in groups.items():
+            inside = [k.address for k in knobs(view().recipe()) if k.address.startswith(places)]
+            rest = [a for a in inside if a not in FRONT and not a.endswith(".kind")]
+            if rest:
+                st.markdown(f"**{title}**")
+                with st.container(horizontal=True):
+                    for address in rest:
+                        knob(address)

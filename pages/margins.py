@@ -1,0 +1,97 @@
+"""Margins: how does a mixed pair keep the pull alive, and which margin was really applied?"""
+
+import streamlit as st
+
+from core.addresses import knobs, read
+from core.mixing.dmm import DMM
+from core.runs.folder import MOVING
+from dashboard import margin_view as margins
+from dashboard import transport, words
+from dashboard.controls import knob
+from dashboard.link import replace, view
+
+SITUATIONS = {"apart": "pairs apart", "together": "not yet together", "twins": "twins nearby"}
+FRONT = ("mixing.kind", "mixing.law", "mixing.rule", "mixing.margin")
+
+
+def present() -> tuple[DMM, float]:
+    """The DMM that the lower part is about, and its margin m: the recipe's, or the defaults with the scene's margin."""
+    mixing = view().mixing
+    p = mixing if isinstance(mixing, DMM) else DMM(margin=view().scene.margin)
+    return p, getattr(view().loss, "margin", 0.0) if p.margin is None else p.margin
+
+
+def use_dmm() -> None:
+    """Put DMM into the recipe of Play, with the scene's margin and rule."""
+    scene = view().scene
+    link = {"mixing.kind": "dmm", "mixing.margin": str(scene.margin), "mixing.rule": scene.rule}
+    replace(read(link, view())[0])
+
+
+def more() -> None:
+    rest = [k.address for k in knobs(view()) if k.address.startswith("mixing.") and k.address not in FRONT]
+    with st.popover("More", icon=":material/tune:", type="tertiary"):
+        if rest:
+            st.markdown("**DMM of your recipe**")
+            with st.container(horizontal=True):
+                for address in rest:
+                    knob(address)
+        else:
+            st.markdown("Your recipe mixes nothing yet. **Use DMM on Play** below brings its settings here.")
+        knob("seed")
+
+
+def source(p: DMM, margin: float) -> None:
+    """Where the numbers below come from, and what to do next."""
+    run, mixing = margins.own_run(view().recipe()), view().mixing.kind != "none"
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        if mixing:
+            knob("mixing.law", names=margins.LAWS)
+            knob("mixing.rule", names=margins.ASKED)
+            knob("mixing.margin")
+        if run is None:
+            label = "Train it on Play" if mixing else "Use DMM on Play"
+            if st.button(label, icon=":material/play_arrow:", key="use_dmm", on_click=None if mixing else use_dmm):
+                st.switch_page("../pages/play.py")
+    if run is not None:
+        status = run.status()
+        transport.status_line(view().recipe(), run, status)
+        st.markdown(f":small[Read from the plans of your run, step by step: {words.count(status.step)} steps so far.]")
+    else:
+        whose = "your recipe" if mixing else f"DMM as in the paper, with m = {words.number(margin)},"
+        st.markdown(f":small[Not trained yet: these are the plans that a run of {whose} would draw, seed by seed.]")
+
+
+def lower() -> None:
+    p, margin = present()
+    source(p, margin)
+    recipe = view().recipe()
+    found = margins.drawn(recipe, p, margin, margins.own_run(recipe))
+    one, two, three = st.columns(3, gap="large")
+    with one:
+        margins.how_much_stays(found, p)
+    with two:
+        margins.which_margin(found, p, margin)
+    with three:
+        margins.how_fast(recipe, p, found.steps[-1])
+
+
+with st.container(horizontal=True, horizontal_alignment="distribute", wrap=False):
+    st.subheader("How does a mixed pair keep the pull alive?")
+    more()
+with st.container(horizontal=True, gap="small"):
+    knob("scene.situation", names=SITUATIONS)
+    knob("scene.lam")
+    knob("scene.margin")
+    knob("scene.rule", names=margins.ASKED)
+scene = view().scene
+left, right = st.columns([6, 5], gap="large")
+with left:
+    margins.who_pulls(scene)
+with right:
+    margins.large_enough(scene)
+    margins.which_lambda(scene, present()[0])
+st.space("small")
+st.subheader("What was really drawn?")
+moving = (run := margins.own_run(view().recipe())) is not None and run.status().state in MOVING
+st.fragment(lower, run_every=transport.TICK * 2 if moving else None)()

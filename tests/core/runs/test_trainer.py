@@ -1,0 +1,108 @@
+"""One step of the trainer: on any device, from addresses alone, and equal to the step written out by hand."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.core.runs.conftest import VARIANTS, small
+
+from core.data.loading import load
+from core.encoders.registry import build
+from core.losses.registry import LOSSES
+from core.runs.trainer import Trainer, Unfit, check_fit
+from core.streams import stream
+
+
+def trainer(recipe, device="cpu"):
+    return Trainer(recipe, load(recipe.data), torch.device(device))
+
+
+def spoken(variant):
+    return {key.replace(".", "__"): value for key, value in variant.items()}
+
+
+@pytest.mark.parametrize("mixing", ["none", "dmm"])
+@pytest.mark.parametrize("key", LOSSES.keys())
+def test_a_step_runs_on_the_meta_device_with_every_loss(key, mixing):
+    on_meta = trainer(small(loss__kind=key, mixing__kind=mixing), "meta")
+    columns = on_meta.record(on_meta.payment())
+    columns["loss"].backward()
+    assert columns["loss"].device.type == "meta"
+    assert all(p.grad is not None and p.grad.device.type == "meta" for p in on_meta.model.parameters())
+
+
+def test_a_step_is_the_one_written_out_by_hand():
+    recipe = small(loss__kind="info_nce", loss__temperature="0.2")
+    ours, data = trainer(recipe), load(recipe.data)
+    encoders = {m.tower: build(recipe.encoder.vector, m.values.shape[1:], 3, 0, m.tower) for m in data.modalities}
+    parameters = [p for encoder in encoders.values() for p in encoder.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=recipe.optimiser.lr, weight_decay=recipe.optimiser.weight_decay)
+    n = len(data.split.train)
+    for step in range(6):
+        order = torch.randperm(n, generator=stream(0, "batches", step // (n // 16)))
+        batch = data.split.train[order[(step % (n // 16)) * 16 :][:16]]
+        torch.manual_seed(stream(0, "dropout", step).initial_seed())
+        a, b = (F.normalize(encoders[m.tower](m.values[batch]), dim=1) for m in data.modalities)
+        loss = F.cross_entropy(a @ b.T / 0.2, torch.arange(16))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        assert float(ours.advance()["loss"]) == pytest.approx(float(loss), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_restored_trainer_goes_on_as_the_first_one_would(name):
+    first, second = (trainer(small(**spoken(VARIANTS[name]))) for _ in range(2))
+    for _ in range(7):
+        first.advance()
+    second.restore(first.state())
+    for _ in range(7):
+        one, two = first.advance(), second.advance()
+        assert {k: v.tolist() for k, v in one.items()} == {k: v.tolist() for k, v in two.items()}
+
+
+def test_looking_changes_nothing():
+    seen, unseen = trainer(small(mixing__kind="dmm")), trainer(small(mixing__kind="dmm"))
+    for _ in range(5):
+        seen.snapshot()
+        seen.embed()
+        assert float(seen.advance()["loss"]) == float(unseen.advance()["loss"])
+
+
+def test_the_total_is_the_sum_of_the_terms():
+    columns = trainer(small(loss__kind="ranking", mixing__kind="dmm", mixing__weight="constant")).advance()
+    terms = [value for name, value in columns.items() if name.startswith("term.")]
+    assert len(terms) == 4
+    assert float(columns["loss"]) == pytest.approx(float(sum(terms)), rel=1e-6)
+
+
+def test_a_snapshot_holds_the_lambda_of_its_step():
+    t = trainer(small(loss__kind="ranking", mixing__kind="dmm"))
+    for _ in range(4):
+        recorded = t.snapshot()
+        applied = t.advance()
+        assert float(recorded["lam"][0]) == pytest.approx(float(applied["lam"]), rel=1e-6)
+        assert float(recorded["margin"][0]) == pytest.approx(0.2 * float(applied["lam"]), rel=1e-6)
+
+
+def test_every_pair_of_modalities_is_worth_the_same():
+    two, three = (
+        trainer(small(data__kind="emoji", data__items="16", data__modalities=names, encoder__dim="4"))
+        for names in ("noto,en", "noto,en,de")
+    )
+    assert two.pairs == [("noto", "en")]
+    assert three.pairs == [("noto", "en"), ("noto", "de"), ("en", "de")]
+    paying = three.payment().paid
+    parts = {name.split(".")[0]: 0.0 for name in paying.terms}
+    for name, term in paying.terms.items():
+        parts[name.split(".")[0]] += float(term.value())
+    assert float(paying.total()) == pytest.approx(sum(parts.values()), rel=1e-6)
+    assert len(parts) == 3
+
+
+def test_a_loss_that_needs_labels_is_refused_where_there_are_none():
+    import dataclasses
+
+    recipe = small(loss__kind="supcon")
+    bare = dataclasses.replace(load(recipe.data), classes=())
+    with pytest.raises(Unfit, match="SupCon .* needs labels"):
+        check_fit(recipe, bare)
