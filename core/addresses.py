@@ -138,7 +138,7 @@ def _merged(base: Params, tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _blamed(where: tuple[int | str, ...], given: Mapping[str, str], schema: type[Params]) -> list[str]:
-    """The given addresses that an error at `where` is about: the field itself, its kind, or all that it holds."""
+    """The given addresses that an error at `where` is about: the field, its kind, what it holds, or what holds it."""
     names: list[str] = []
     for part in (part for part in where if isinstance(part, str)):
         is_tag = names and part in choices(schema, ".".join(names))
@@ -146,7 +146,8 @@ def _blamed(where: tuple[int | str, ...], given: Mapping[str, str], schema: type
             names.append(part)
     address = ".".join(names)
     exact = [a for a in (address, f"{address}.kind") if a in given]
-    return exact or [a for a in given if a.startswith(f"{address}.")]
+    inside = [a for a in given if a.startswith(f"{address}.")]
+    return exact or inside or [a for a in given if address.startswith(f"{a}.")]
 
 
 def _reason(address: str, error: Any, present: Mapping[str, Knob], base: Params) -> str:
@@ -156,6 +157,7 @@ def _reason(address: str, error: Any, present: Mapping[str, Knob], base: Params)
     if kinds and (address.endswith(".kind") or address not in present):
         return "expected one of " + ", ".join(kinds)
     if address in present:
-        return "expected " + domain(present[address].field).expectation()
+        fewest = f", at least {error['ctx']['min_length']}" if error["type"] == "too_short" else ""
+        return "expected " + domain(present[address].field).expectation() + fewest
     near = difflib.get_close_matches(address, present, n=1)
     return "no such setting here" + (f"; did you mean {near[0]}?" if near else "")

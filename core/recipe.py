@@ -36,6 +36,9 @@ class Optimiser(Params):
     """AdamW."""
 
     lr: float = Field(2e-3, gt=0, le=1, title="Learning rate", description="Size of a step.")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", title="Schedule", description="Keep the rate, or let it fall to 0 along half a cosine."
+    )
     weight_decay: float = Field(0.05, ge=0, le=1, title="Weight decay", description="Pull of the weights towards 0.")
 
 

@@ -15,6 +15,7 @@ from dashboard.link import change, view
 
 WIDTH = 164
 FEW = 3
+LEAST = 1e-4
 
 
 def knob(
@@ -63,9 +64,12 @@ def knob(
         _number(address, shared, what, found)
 
 
-def _commit(address: str, text: Callable[[Any], str] = spell) -> Callable[[], None]:
+def _commit(address: str, label: str, text: Callable[[Any], str] = spell) -> Callable[[], None]:
+    """What a moved widget does; a value that the schema refuses is named, and the widget goes back."""
+
     def committed() -> None:
-        change(address, text(st.session_state[address]))
+        for refused in change(address, text(st.session_state[address])):
+            st.toast(f"{label}: {refused.reason}.", icon=":material/block:")
 
     return committed
 
@@ -83,7 +87,7 @@ def _choice(
     shared |= {
         "options": [str(option) for option in options],
         "format_func": lambda option: names.get(option, option.replace("_", " ")),
-        "on_change": _commit(address),
+        "on_change": _commit(address, shared["label"]),
     }
     if roomy or len(options) > FEW:
         st.selectbox(**shared)
@@ -98,14 +102,14 @@ def _several(address: str, shared: dict[str, Any], options: list[Any], names: Ma
         options=options,
         selection_mode="multi",
         format_func=lambda option: names.get(option, option),
-        on_change=_commit(address, lambda chosen: ",".join(chosen)),
+        on_change=_commit(address, shared["label"], lambda chosen: ",".join(chosen)),
     )
 
 
 def _number(address: str, shared: dict[str, Any], what: Domain, found: Knob) -> None:
     value = found.value
     _show(address, value)
-    shared["on_change"] = _commit(address)
+    shared["on_change"] = _commit(address, shared["label"])
     bounded = what.low is not None and what.high is not None
     if what.kind is float and bounded:
         stops: list[float | None] = sorted({*_stops(what), *([] if value is None else [value])})
@@ -126,6 +130,7 @@ def _number(address: str, shared: dict[str, Any], what: Domain, found: Knob) -> 
 def _stops(what: Domain) -> list[float]:
     """Where a slider stops: even steps, or even ratios where the range spans more than two powers of ten."""
     low, high = float(what.low or 0), float(what.high or 1)
+    low = max(low, high * LEAST) if what.open_low else low
     if low > 0 and high / low > 100:
         count = 40
         return [float(f"{low * (high / low) ** (i / count):.2g}") for i in range(count + 1)]

@@ -11,6 +11,7 @@ from core.runs.demo import first_link
 from dashboard.view import View
 
 VERSION = "1"
+LONGEST = 120
 DEFAULT = read(first_link(), View())[0]
 
 
@@ -52,8 +53,29 @@ def write_link() -> None:
 
 
 def refusals() -> None:
-    """Name what of the link was ignored, in a sentence each, until it is read."""
+    """Name what of the link was ignored, in a sentence each, until it is put away."""
     refused: list[Refused] = st.session_state.get("refused", [])
-    if refused:
-        lines = "  \n".join(f"`{each.address}={each.value}`: {each.reason}" for each in refused)
+    if not refused:
+        return
+    lines = "  \n".join(f"{code(f'{each.address}={each.value}')}: {plain(each.reason)}" for each in refused)
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center"):
         st.warning(f"Part of this link was ignored; the default stands in its place.  \n{lines}")
+        st.button(
+            "",
+            icon=":material/close:",
+            key="refused_read",
+            type="tertiary",
+            help="Put this message away",
+            on_click=lambda: st.session_state.pop("refused"),
+        )
+
+
+def code(text: str) -> str:
+    """A stranger's words as Markdown code, cut short, with nothing in them that could end it."""
+    line = " ".join(text.replace("`", "'").split())
+    return f"`{line if len(line) <= LONGEST else line[:LONGEST] + ' ...'}`"
+
+
+def plain(text: str) -> str:
+    """Text in which Markdown finds no link and no picture."""
+    return text.replace("[", r"\[")

@@ -1,8 +1,7 @@
-"""The panels of Margins: the scene with its mixed picture, the leads, and what was really drawn."""
+"""The upper panels of Margins: the scene with its really mixed picture, and the leads."""
 
 import gzip
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -10,43 +9,25 @@ import streamlit as st
 import torch
 
 from core.diagnostics import verdicts
-from core.diagnostics.scene import (
-    Drawn,
-    Stand,
-    as_asked,
-    draw_plans,
-    leads,
-    mixtures,
-    pull_region,
-    pulled_share,
-    recorded,
-    stand,
-)
+from core.diagnostics.scene import Stand, leads, mixtures, pull_region, pulled_share, stand
 from core.environment import ROOT
-from core.methods.registry import METHODS
-from core.mixing.dmm import DMM, MarginRule, mixed_weight
-from core.mixing.registry import Step
-from core.recipe import Recipe
-from core.refusal import Refusal
-from core.runs.folder import RunFolder
+from core.mixing.dmm import DMM
 from dashboard import words
-from dashboard.charts.leads import Bullet, applied, bullets, histogram, lead_over_lambda, ramp
+from dashboard.charts.leads import Bullet, bullets, lead_over_lambda
 from dashboard.charts.margins import Spot, Zone, scene
-from dashboard.lab import data_of, find
 from dashboard.panel import show
 from dashboard.thumbnails import EMOJI, emoji_urls, urls
 from dashboard.view import Scene
 
 ANCHOR, PARTNER = "turtle", "strawberry"
-PERCENT, DRAWN, BARS, DOTS = 100, 240, 10, 240
-ASKED: dict[MarginRule, str] = {
+PERCENT = 100
+ASKED: dict[str, str] = {
     "lam": "λm",
     "constant": "m",
     "one_minus_lam": "(1−λ)m",
     "two_lam_minus_one": "(2λ−1)m",
     "zero": "0",
 }
-LAWS = {"uniform": "even", "beta": "Beta", "fixed": "fixed"}
 
 
 @lru_cache(maxsize=1)
@@ -146,8 +127,9 @@ def _over_lambda(s: Scene, law: DMM) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return lam.numpy(), lead.numpy(), asked.numpy(), region, pulled_share(s.situation, s.margin, s.rule, law)
 
 
-def _law(p: DMM) -> str:
-    uniform = f"U({words.tick(p.low)}, {words.tick(p.high)})"
+def law_words(p: DMM) -> str:
+    low, high = ("½" if end == 0.5 else words.tick(end) for end in (p.low, p.high))
+    uniform = f"U({low}, {high})"
     beta = f"Beta({words.tick(p.concentration)}, {words.tick(p.concentration)}) folded"
     return {"uniform": uniform, "beta": beta, "fixed": f"λ = {words.tick(p.fixed)}"}[p.law]
 
@@ -163,7 +145,7 @@ def which_lambda(s: Scene, law: DMM) -> None:
         where = f"Below λ = {words.number(region[1])}"
     else:
         where = "At every λ"
-    sentence = f"{where} the partner’s name is pushed (shaded): in {words.share(share)} of draws from {_law(law)}."
+    sentence = f"{where} the partner’s name is pushed (shaded): in {words.share(share)} of draws from {law_words(law)}."
     why = (
         "Where the lead of the mixed pair lies below the lead asked, there is a pull.",
         "Near λ = ½ the mixed picture is as much the partner's as its own, and no pair can lead by enough there. So a "
@@ -174,80 +156,3 @@ def which_lambda(s: Scene, law: DMM) -> None:
     verdict = verdicts.Verdict(f"{words.share(share)} of draws", "info", sentence)
     chart = lead_over_lambda(lam, lead, asked, s.lam)
     show("lambda", "For which λ is there a pull?", sentence, chart, why=why, verdict=verdict)
-
-
-def own_run(recipe: Recipe) -> RunFolder | None:
-    """The run of a recipe with mixed pairs, if there is one."""
-    try:
-        run = find(recipe)
-    except Refusal:
-        return None
-    return run if run.path.exists() and any("margin" in row for row in run.metrics()) else None
-
-
-def drawn(recipe: Recipe, p: DMM, margin: float, run: RunFolder | None) -> Drawn:
-    """What a run recorded, or the plans that the trainer of this recipe would draw first."""
-    if run is not None:
-        return recorded(run.metrics())
-    return draw_plans(p, recipe.method.batch, min(recipe.steps, DRAWN), recipe.seed, margin)
-
-
-def _thinned(values: Sequence[float], count: int = DOTS) -> list[float]:
-    return list(values[:: -(-len(values) // count) or 1])
-
-
-def how_much_stays(d: Drawn, p: DMM) -> None:
-    """The lambdas as they fell."""
-    lam = np.array(d.lam)
-    counts, edges = np.histogram(lam, bins=BARS, range=(min(0.5, float(lam.min())), 1))
-    what = "batches, each with its mean λ" if p.per_sample else "draws"
-    sentence = f"{words.count(len(lam))} {what} from {_law(p)}; on average {words.number(float(lam.mean()))}."
-    why = (
-        "How often λ, the share of the anchor that stays in the mixed picture, fell where.",
-        "With λ near 1 hardly anything is mixed in; near ½ the picture is half the partner's, and the pair is hardest.",
-        rf"\bar\lambda={words.number(float(lam.mean()), 3)}",
-    )
-    show("law", "How much of the anchor stays?", sentence, histogram(edges, counts), why=why)
-
-
-def which_margin(d: Drawn, p: DMM, margin: float) -> None:
-    """The margin of each step, checked against its rule."""
-    low, high, mean = min(d.low), max(d.high), float(np.mean(d.margin))
-    verdict = as_asked(d, p.rule, margin)
-    sentence = f"Between {words.number(low)} and {words.number(high)}, on average {words.number(mean)}; "
-    sentence += f"m is {words.number(margin)}." + (f" {verdict.sentence}" if verdict.state == "bad" else "")
-    why = (
-        "The lead that the mixed pairs of each step were asked for, under the line of the full margin m.",
-        "It is read from the plan that the step used, not worked out from the rule, so a margin that decays or drifts "
-        f"would show here. {verdict.sentence}",
-        rf"\mu={ASKED[p.rule].replace('λ', r'\lambda ').replace('−', '-')},\quad m={words.number(margin)}",
-    )
-    steps, margins = _thinned(d.steps), _thinned(d.margin)
-    show("margin", "Which margin was applied?", sentence, applied(steps, margins, margin), why=why, verdict=verdict)
-
-
-def how_fast(recipe: Recipe, p: DMM, step: int) -> None:
-    """The weight of the mixed loss over the recipe's time, with the last step that was drawn."""
-    try:
-        items = len(data_of(recipe).split.train)
-    except Refusal:
-        items = recipe.method.batch
-    each = METHODS.of(recipe.method).call().steps(items, recipe.method) if p.unit == "epoch" else 1
-    last = max(1, recipe.steps // each)
-    clock = sorted({round(t) for t in np.linspace(0, last, 121)})
-    weight = [mixed_weight(p, Step(t, t)) for t in clock]
-    now = step // each
-    sentence = f"The mixed loss counts {words.number(mixed_weight(p, Step(now, now)))} times at {p.unit} {now}"
-    sentence += f", {words.number(weight[-1])} times at the end, {p.unit} {last}."
-    why = (
-        "How much the mixed loss weighs beside the clean one, from the first to the last step of this recipe.",
-        "It comes in slowly, since mixed pairs say little while the clean ones are still unsorted.",
-        {
-            "ratio": rf"w_t=\frac{{t}}{{t+{words.tick(p.half)}}}",
-            "linear": rf"w_t=\min(t/{words.tick(p.half)},\,1)",
-            "constant": r"w_t=1",
-        }[p.weight]
-        + ("" if p.scale == 1 else rf"\cdot{words.tick(p.scale)}"),
-    )
-    chart = ramp(clock, weight, x_title=p.unit, at=float(now))
-    show("ramp", "How fast does the mixed loss come in?", sentence, chart, why=why)

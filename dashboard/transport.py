@@ -15,10 +15,8 @@ STRIDE = {"slow": 1, "normal": 3, "fast": 8}
 TICK = 0.4
 NOTES = {
     "queued": "Waiting: another run is working on this machine.",
-    "cancelled": "Stopped. What was trained is kept.",
-    "stopped": "The trainer is gone; the charts stand where it left them.",
     "failed": "The trainer failed.",
-    "diverged": "The loss diverged; what came before is kept.",
+    "diverged": "Diverged; what came before is kept.",
     "damaged": "This run cannot be read.",
 }
 
@@ -52,7 +50,7 @@ def interval(statuses: list[Status]) -> float | None:
 
 def advance(steps: list[int], moving: bool) -> None:
     """One tick of the playback; at the end of a finished run it stops."""
-    if not playing() or not steps:
+    if st.session_state.pop("rewound", False) or not playing() or not steps:
         return
     now = steps.index(cursor(steps))
     if now < len(steps) - 1:
@@ -68,17 +66,30 @@ def _toggle(recipes: list[Recipe], runs: list[RunFolder]) -> None:
         st.session_state["playing"] = False
         return
     fresh = [run.path.exists() and run.status().state in ("done", "diverged", *MOVING) for run in runs]
-    try:
-        for recipe, ready in zip(recipes, fresh, strict=True):
-            if not ready:
-                begin(recipe)
-    except Refusal as error:
-        st.session_state["said"] = str(error)
+    if not all(ready or _begun(recipe) for recipe, ready in zip(recipes, fresh, strict=True)):
         return
     steps = recorded(runs[0]) if runs[0].path.exists() else []
     if all(fresh) and steps and cursor(steps) == steps[-1]:
         change("at", "0")
+        st.session_state["rewound"] = True
     st.session_state["playing"] = True
+
+
+def _begun(recipe: Recipe) -> bool:
+    """Start or resume a run; where that cannot be, `complaint` says why."""
+    try:
+        begin(recipe)
+    except Refusal as error:
+        st.session_state["said"] = str(error)
+    except OSError as error:
+        st.session_state["said"] = f"The run could not be written: {error.strerror}. Free some space, then try again."
+    return "said" not in st.session_state
+
+
+def complaint() -> None:
+    """Why the last press of a button could not be followed."""
+    if said := st.session_state.pop("said", ""):
+        st.error(said)
 
 
 def _jump(steps: list[int], by: int | None) -> None:
@@ -94,7 +105,7 @@ def buttons(recipes: list[Recipe], runs: list[RunFolder], steps: list[int]) -> N
         key="play",
         width=150,
         shortcut="Space",
-        help="Trains what has no run yet, then plays what was recorded. Also on the key P.",
+        help="Trains what has no run yet, then plays what was recorded. Space works unless a slider has the focus.",
         on_click=_toggle,
         args=(recipes, runs),
     )
@@ -143,15 +154,14 @@ def slider(steps: list[int], last: int) -> None:
 
 def status_line(recipe: Recipe, run: RunFolder, status: Status, name: str = "") -> None:
     """What the run is doing, in a sentence, with the button that goes with it."""
-    if said := st.session_state.pop("said", ""):
-        st.error(said)
+    complaint()
     if status.state == "done":
         return
-    text = NOTES.get(status.state, f"Training: step {status.step} of {status.steps}.")
+    more = "" if status.state in MOVING else status.message
+    text = f"{NOTES.get(status.state, '')} {more}".strip() or f"Training: step {status.step} of {status.steps}."
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         lead = f"**{name}** " if name else ""
-        more = status.message if status.state in ("diverged", "failed", "damaged", "stopped", "cancelled") else ""
-        st.markdown(f":small[{lead}{text} {more}]", width="content")
+        st.markdown(f":small[{lead}{text}]", width="content")
         key = f"{name or 'run'}_{status.state}"
         if status.state in MOVING:
             st.button("Stop", icon=":material/stop:", key=f"stop_{key}", type="tertiary", on_click=run.ask_to_stop)
@@ -161,8 +171,11 @@ def status_line(recipe: Recipe, run: RunFolder, status: Status, name: str = "") 
                 icon=":material/resume:",
                 key=f"resume_{key}",
                 type="tertiary",
-                on_click=lambda: begin(recipe),
+                on_click=_begun,
+                args=(recipe,),
             )
+        elif status.state == "damaged":
+            st.button("Delete it", icon=":material/delete:", key=f"delete_{key}", type="tertiary", on_click=run.delete)
 
 
 def share_done(status: Status) -> float:

@@ -50,7 +50,9 @@ class MapView(Params):
     """How the map is drawn."""
 
     layout: Literal["pca", "umap"] = Field("pca", title="Layout", description="PCA at once, UMAP after a while.")
-    items: Literal["all", "probe"] = Field("all", title="Points", description="All at the end, or some step by step.")
+    items: Literal["all", "probe", "file"] = Field(
+        "all", title="Points", description="All at the end, some step by step, or your own file as it is."
+    )
     modality: str = Field("", title="Seen in", description="A modality, or both; empty for the first.")
     group: str = Field("", title="Show one group", description="A class in ink; empty for the first, none for none.")
     neighbours: int = Field(15, ge=2, le=100, title="Neighbours", description="What UMAP calls near; more is broader.")

@@ -3,15 +3,18 @@
 import streamlit as st
 
 from core.addresses import knobs, read
+from core.diagnostics.scene import recorded
 from core.mixing.dmm import DMM
-from core.runs.folder import MOVING
-from dashboard import margin_view as margins
+from core.runs.folder import MOVING, RunFolder
+from dashboard import drawn_view as drawn
+from dashboard import margin_view as scene
 from dashboard import transport, words
 from dashboard.controls import knob
 from dashboard.link import replace, view
 
 SITUATIONS = {"apart": "pairs apart", "together": "not yet together", "twins": "twins nearby"}
-FRONT = ("mixing.kind", "mixing.law", "mixing.rule", "mixing.margin")
+LAWS = {"uniform": "even", "beta": "Beta", "fixed": "fixed"}
+FRONT = ("mixing.kind", "mixing.law", "mixing.rule")
 
 
 def present() -> tuple[DMM, float]:
@@ -23,8 +26,8 @@ def present() -> tuple[DMM, float]:
 
 def use_dmm() -> None:
     """Put DMM into the recipe of Play, with the scene's margin and rule."""
-    scene = view().scene
-    link = {"mixing.kind": "dmm", "mixing.margin": str(scene.margin), "mixing.rule": scene.rule}
+    now = view().scene
+    link = {"mixing.kind": "dmm", "mixing.margin": str(now.margin), "mixing.rule": now.rule}
     replace(read(link, view())[0])
 
 
@@ -41,57 +44,57 @@ def more() -> None:
         knob("seed")
 
 
-def source(p: DMM, margin: float) -> None:
+def source(run: RunFolder | None, margin: float) -> None:
     """Where the numbers below come from, and what to do next."""
-    run, mixing = margins.own_run(view().recipe()), view().mixing.kind != "none"
+    mixing = view().mixing.kind != "none"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if mixing:
-            knob("mixing.law", names=margins.LAWS)
-            knob("mixing.rule", names=margins.ASKED)
-            knob("mixing.margin")
+            knob("mixing.law", names=LAWS)
+            knob("mixing.rule", names=scene.ASKED)
         if run is None:
             label = "Train it on Play" if mixing else "Use DMM on Play"
             if st.button(label, icon=":material/play_arrow:", key="use_dmm", on_click=None if mixing else use_dmm):
                 st.switch_page("../pages/play.py")
     if run is not None:
-        status = run.status()
-        transport.status_line(view().recipe(), run, status)
-        st.markdown(f":small[Read from the plans of your run, step by step: {words.count(status.step)} steps so far.]")
+        transport.status_line(view().recipe(), run, status := run.status())
+        st.markdown(f":small[Read from the plans of your run, step by step, up to step {words.count(status.step)}.]")
     else:
         whose = "your recipe" if mixing else f"DMM as in the paper, with m = {words.number(margin)},"
-        st.markdown(f":small[Not trained yet: these are the plans that a run of {whose} would draw, seed by seed.]")
+        seed = view().seed
+        st.markdown(f":small[Not trained yet: these are the plans that {whose} would draw first, with seed {seed}.]")
 
 
 def lower() -> None:
     p, margin = present()
-    source(p, margin)
     recipe = view().recipe()
-    found = margins.drawn(recipe, p, margin, margins.own_run(recipe))
+    run = drawn.own_run(recipe)
+    source(run, margin)
+    found = drawn.planned(recipe, p, margin) if run is None else recorded(run.metrics())
     one, two, three = st.columns(3, gap="large")
     with one:
-        margins.how_much_stays(found, p)
+        drawn.how_much_stays(found, p)
     with two:
-        margins.which_margin(found, p, margin)
+        drawn.which_margin(found, p, margin)
     with three:
-        margins.how_fast(recipe, p, found.steps[-1])
+        drawn.how_fast(recipe, p, None if run is None else found.steps[-1])
 
 
-with st.container(horizontal=True, horizontal_alignment="distribute", wrap=False):
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", wrap=False):
     st.subheader("How does a mixed pair keep the pull alive?")
     more()
 with st.container(horizontal=True, gap="small"):
     knob("scene.situation", names=SITUATIONS)
     knob("scene.lam")
     knob("scene.margin")
-    knob("scene.rule", names=margins.ASKED)
-scene = view().scene
+    knob("scene.rule", names=scene.ASKED)
+now = view().scene
 left, right = st.columns([6, 5], gap="large")
 with left:
-    margins.who_pulls(scene)
+    scene.who_pulls(now)
 with right:
-    margins.large_enough(scene)
-    margins.which_lambda(scene, present()[0])
+    scene.large_enough(now)
+    scene.which_lambda(now, present()[0])
 st.space("small")
 st.subheader("What was really drawn?")
-moving = (run := margins.own_run(view().recipe())) is not None and run.status().state in MOVING
+moving = (run := drawn.own_run(view().recipe())) is not None and run.status().state in MOVING
 st.fragment(lower, run_every=transport.TICK * 2 if moving else None)()

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.recipe import Recipe
 from core.refusal import Refusal
-from core.runs.folder import MOVING, RunFolder, Status
+from core.runs.folder import MOVING, DamagedRun, RunFolder, Status
 from core.runs.trainer import check_fit
 from dashboard import stage, transport
 from dashboard.lab import data_of, find, first_frame, follow_change
@@ -44,6 +44,8 @@ def lane(index: int, name: str, recipe: Recipe, run: RunFolder, status: Status |
         transport.status_line(recipe, run, status, name)
     if name:
         st.subheader(name)
+    if status and status.state == "damaged":
+        return
     key = f"_{index}" if index else ""
     own = transport.recorded(run) if status else []
     if own:
@@ -58,19 +60,25 @@ def show(shown: list[tuple[str, Recipe]]) -> None:
     """The transport and the lanes, drawn again by themselves for as long as anything moves."""
     runs = [find(recipe) for _, recipe in shown]
     before = [run.status() if run.path.exists() else None for run in runs]
+    if not any(before):
+        st.session_state["playing"] = False
 
     @st.fragment(run_every=transport.interval([status for status in before if status]))
     def live() -> None:
         now = [run.status() if run.path.exists() else None for run in runs]
         if [s and s.state for s in now] != [s and s.state for s in before]:
             st.rerun()
-        steps = transport.recorded(runs[0]) if now[0] else []
+        steps = transport.recorded(runs[0]) if now[0] and now[0].state != "damaged" else []
         transport.advance(steps, any(s and s.state in MOVING for s in now))
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             transport.buttons([recipe for _, recipe in shown], runs, steps)
             transport.slider(steps, shown[0][1].steps)
+        transport.complaint()
         for index, ((name, recipe), run, status) in enumerate(zip(shown, runs, now, strict=True)):
-            lane(index, name, recipe, run, status, steps)
+            try:
+                lane(index, name, recipe, run, status, steps)
+            except DamagedRun as error:
+                transport.status_line(recipe, run, Status("damaged", 0, 0, str(error)), name)
         write_link()
 
     live()

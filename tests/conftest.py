@@ -1,6 +1,5 @@
 """No test touches the user's own runs, and none but those of a real browser starts a trainer of its own accord."""
 
-import os
 from collections.abc import Iterator
 
 import pytest

@@ -1,18 +1,22 @@
 """Generated points in clusters: small enough that a whole embedding can be drawn on a circle or a sphere."""
 
-import hashlib
+import math
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
+from torch import Generator, Tensor
 
+from core.data.digest import digested
 from core.data.registry import DataSet, Modality, data
 from core.data.splits import stratified
 from core.params import Params
 from core.streams import stream
 
 WIDTH = 8
+NOISE = 0.05
+GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
 class Circle(Params):
@@ -24,27 +28,49 @@ class Circle(Params):
     draw: int = Field(0, ge=0, le=999, title="Draw", description="Another number, other points.")
 
 
-@data(Circle, title="Points in clusters", source="generated", forms=("vector",), origin="designed")
+def centres(p: Circle, g: Generator) -> Tensor:
+    """(K, dimension) evenly spaced unit vectors: a regular polygon, or a spiral round the sphere; turned at random."""
+    k = torch.arange(p.clusters)
+    turn = 2 * math.pi * torch.rand((), generator=g)
+    if p.dimension == 2:
+        angle = turn + 2 * math.pi * k / p.clusters
+        return torch.stack([angle.cos(), angle.sin()], dim=1)
+    height = 1 - (2 * k + 1) / p.clusters
+    angle, radius = turn + GOLDEN_ANGLE * k, (1 - height**2).sqrt()
+    return torch.stack([radius * angle.cos(), radius * angle.sin(), height], dim=1)
+
+
+@data(
+    Circle,
+    title="Points in clusters",
+    source="generated",
+    forms=("vector",),
+    origin="designed",
+)
 def circle(p: Circle) -> DataSet:
-    """Clusters on a circle or sphere, each point observed twice through two different random maps."""
+    """Clusters on a circle or sphere, each point observed twice through two different random nonlinear maps.
+
+    A point x is seen as tanh(W x) + noise, 8 numbers, with a normal W of its own and noise of standard deviation 0.05
+    for `left` and for `right`.
+    """
     g = stream(p.draw, "circle", p.dimension, p.clusters, p.per_cluster)
-    centres = F.normalize(torch.randn(p.clusters, p.dimension, generator=g), dim=1)
     labels = torch.arange(p.clusters).repeat_interleave(p.per_cluster)
-    points = F.normalize(centres[labels] + p.spread * torch.randn(len(labels), p.dimension, generator=g), dim=1)
+    scattered = p.spread * torch.randn(len(labels), p.dimension, generator=g)
+    points = F.normalize(centres(p, g)[labels] + scattered, dim=1)
     seen = []
     for name in ("left", "right"):
         lens = torch.randn(p.dimension, WIDTH, generator=g)
-        noise = 0.05 * torch.randn(len(labels), WIDTH, generator=g)
+        noise = NOISE * torch.randn(len(labels), WIDTH, generator=g)
         seen.append(Modality(name, "vector", torch.tanh(points @ lens) + noise, tower=name))
-    split = stratified(labels, 0.15, 0.25, stream(p.draw, "circle", "split"))
-    content = hashlib.sha256(p.model_dump_json().encode() + points.numpy().tobytes()).hexdigest()
-    return DataSet(
-        title="Points in clusters",
-        modalities=tuple(seen),
-        labels=labels,
-        classes=tuple(f"cluster {k}" for k in range(p.clusters)),
-        split=split,
-        names=tuple(f"cluster {int(k)}, point {i}" for i, k in enumerate(labels)),
-        digest=content,
-        note="Generated points, not measurements.",
+    return digested(
+        DataSet(
+            title="Points in clusters",
+            modalities=tuple(seen),
+            labels=labels,
+            classes=tuple(f"cluster {k}" for k in range(p.clusters)),
+            split=stratified(labels, 0.15, 0.25, stream(p.draw, "circle", "split")),
+            names=tuple(f"cluster {k}, point {i}" for i, k in enumerate(labels.tolist())),
+            digest="",
+            note="Generated points, not measurements.",
+        )
     )

@@ -8,7 +8,7 @@ from core.params import Params
 
 @lru_cache(maxsize=8)
 def load(p: Params) -> DataSet:
-    """The data set that these params describe.
+    """The data set that these params describe; its tensors are shared, so nobody may change them in place.
 
     Raises:
         Refusal: if the params describe none, for example a file that is not there.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core.diagnostics.forces import gradients
 from core.diagnostics.verdicts import Verdict
+from core.losses.ranking import Ranking
 from core.losses.registry import LOSSES
 from core.losses.scores import similarity
 from core.mixing.dmm import DMM, MarginRule, draw_lam, mixed_margin
@@ -110,12 +111,13 @@ def stand(situation: str, lam: float, margin: float, rule: MarginRule) -> Stand:
     pictures, names = _pictures_and_names(situation)
     a, b = pictures.requires_grad_(), names.requires_grad_()
     p = DMM(margin=margin, rule=rule, law="fixed", fixed=lam, level="embedding")
-    mixing, loss = MIXINGS.of(p).call(), LOSSES["ranking"]
+    asks = Ranking(margin=margin)
+    mixing, loss = MIXINGS.of(p).call(), LOSSES.of(asks)
     assert mixing is not None
     plan = mixing.plan(2, p, stream(0, "scene"), margin=margin)
     mixed_picture = mixing.apply({"a": a, "b": b}, plan, p)["a"]
-    clean = loss.call(a=a, b=b, p=loss.params(margin=margin))
-    mixed = loss.call(a=mixed_picture, b=b, p=loss.params(margin=margin), margin=plan.margin)
+    clean = loss.call(a=a, b=b, p=asks)
+    mixed = loss.call(a=mixed_picture, b=b, p=asks, margin=plan.margin)
     moved = [-g for g in gradients(mixed.terms["a_to_b"].per[0], a, b)]
     ahead = [torch.stack([-z[:, 1], z[:, 0]], dim=1) for z in (a.detach(), b.detach())]
     turned = torch.cat([(g * t).sum(1) for g, t in zip(moved, ahead, strict=True)]).mul(STEP).rad2deg().tolist()

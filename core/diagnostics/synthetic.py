@@ -1,7 +1,6 @@
 """Batches of pairs to look at: made here without any training, turned pair by pair, and paid for by any loss."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,33 +84,29 @@ def invented(p: Params) -> list[str]:
     return [name for name, required in LOSSES.of(p).inputs.items() if required and name not in GIVEN]
 
 
-def pay(
-    p: Params, a: Tensor, b: Tensor, labels: Tensor, given: Mapping[str, Tensor] | None = None, **more: Tensor
-) -> Paid:
+def pay(p: Params, a: Tensor, b: Tensor, labels: Tensor, margin: Tensor | None = None) -> Paid:
     """What a registered loss asks of a batch.
 
     Args:
-        p: params of the loss.
+        p: params of the loss; for a learned temperature, the one it stands at.
         a: (n, D) anchors.
         b: (n, D) positives, row by row.
         labels: (n,) classes, for losses that need them.
-        given: inputs by name that the loss gets if it knows them, such as a learned temperature.
-        **more: likewise.
+        margin: (n,) instead of the loss's own, for losses that know one.
     """
     n, dim = a.shape
-    known = {**(given or {}), **more}
+    declared = LOSSES.of(p).inputs
     inputs: dict[str, Any] = {"a": a, "b": b, "labels": labels}
+    inputs = {name: value for name, value in inputs.items() if declared.get(name)}
     for name in invented(p):
         example = VOCABULARY[name].make(stream(0, "pairs", name), {**SMALL, "A": n, "B": n, "D": dim})
         inputs[name] = example.to(a.dtype) if example.is_floating_point() else example
-    declared = LOSSES.of(p).inputs
-    taken = {name: value for name, value in inputs.items() if declared.get(name)}
-    return LOSSES.of(p).call(**taken, **{k: v for k, v in known.items() if k in declared}, p=p)
+    if margin is not None and "margin" in declared:
+        inputs["margin"] = margin
+    return LOSSES.of(p).call(**inputs, p=p)
 
 
-def along_similarity(
-    p: Params, batch: Batch, i: int, j: int, similarity: Tensor, given: Mapping[str, Tensor] | None = None
-) -> tuple[Tensor, Tensor]:
+def along_similarity(p: Params, batch: Batch, i: int, j: int, similarity: Tensor) -> tuple[Tensor, Tensor]:
     """Pull on pair i and push between anchor i and the b of pair j, while pair j is turned.
 
     Args:
@@ -120,7 +115,6 @@ def along_similarity(
         i: the anchor.
         j: the negative's pair, another one.
         similarity: (T,) cosines to turn it to.
-        given: as for `pay`.
 
     Returns:
         (T,) -dL/ds of the positive and (T,) dL/ds of the negative, at each.
@@ -128,8 +122,7 @@ def along_similarity(
     found = []
     for s in similarity.tolist():
         now = turned(batch, i, j, s)
-        a, b = now.a.requires_grad_(), now.b.requires_grad_()
-        force = forces(pay(p, a, b, now.labels, given))[0]
+        force = forces(pay(p, now.a.requires_grad_(), now.b.requires_grad_(), now.labels))[0]
         shift = force.shape[1] - len(batch)
         found.append(torch.stack([-force[i, shift + i], force[i, shift + j]]))
     pull, push = torch.stack(found).T
@@ -172,8 +165,7 @@ def strength(p: Params, batch: Batch, mixing: Any, seed: int, draws: int = 40) -
     def norms(plan: Any) -> tuple[Tensor, Paid]:
         z = {"a": batch.a.clone().requires_grad_(), "b": batch.b.clone().requires_grad_()}
         x = z if plan is None else call.apply(z, plan, at_embedding)
-        margin = {} if plan is None else {"margin": plan.margin}
-        paid = pay(p, x["a"], x["b"], batch.labels, margin)
+        paid = pay(p, x["a"], x["b"], batch.labels, None if plan is None else plan.margin)
         return gradient_norms(paid.total(), z[mixing.side]), paid
 
     clean, paid = norms(None)

@@ -32,7 +32,7 @@ class EncoderEntry(Entry):
     The module maps (n, *shape) to (n, dim), not normalised.
     """
 
-    call: Callable[[Any, torch.Size, int], nn.Module]
+    call: Callable[[Any, tuple[int, ...], int], nn.Module]
     forms: tuple[Form, ...] = ()
     prepare: Prepare = as_it_is
 
@@ -62,7 +62,7 @@ def encoder(
     return register
 
 
-def build(p: Params, shape: torch.Size, dim: int, seed: int, tower: str) -> nn.Module:
+def build(p: Params, shape: tuple[int, ...], dim: int, seed: int, tower: str) -> nn.Module:
     """An encoder whose initial weights depend on the seed and the name of its tower, and on nothing drawn before."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, "weights", tower).initial_seed())

@@ -118,10 +118,9 @@ def sampled_trust(x: Array, layout: Array) -> float:
 
 
 def ask(wanted: Wanted) -> str:
-    """Put in a request, unless it is answered or waiting already, and return its key; `find` has the answer."""
+    """Put in a request and return its key, unless it waits already or there is an answer or a failure."""
     key = wanted.key
-    if not (answer_file(key).exists() or request_file(key).exists()):
-        reason_file(key).unlink(missing_ok=True)
+    if not any(file(key).exists() for file in (answer_file, reason_file, request_file)):
         place = {} if wanted.start is None else {"start": wanted.start}
         write_arrays(request_file(key), {"x": wanted.x, **place, **wanted.settings})
     return key
@@ -150,8 +149,9 @@ def is_waiting(key: str) -> bool:
 
 
 def withdraw(key: str) -> None:
-    """Forget a request; what the worker is just making for it is dropped."""
+    """Forget a request or its failure; what the worker is just making for it is dropped."""
     request_file(key).unlink(missing_ok=True)
+    reason_file(key).unlink(missing_ok=True)
 
 
 def worker() -> Worker:

@@ -1,6 +1,9 @@
 """One training run in memory: a recipe becomes networks, and each step a record of what was paid."""
 
+import copy
+import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,18 +129,22 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state`, as `state()` gave it."""
+        """Continue from `state`, as `state()` gave it; nothing of it is shared afterwards."""
         self.model.load_state_dict(state["model"])
         self.learned.load_state_dict(state["learned"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self.step = state["step"]
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """bfloat16 inside the encoders on CUDA, float32 everywhere else."""
+        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
 
     def encode(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Modality -> (n, D) unit embeddings; modalities of one tower go through it together."""
         z: dict[str, Tensor] = {}
         for tower in dict.fromkeys(self.tower[name] for name in inputs):
             names = [name for name in inputs if self.tower[name] == tower]
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            with self.precision():
                 out = self.model[tower](torch.cat([inputs[name] for name in names]))
             unit = F.normalize(out.float(), dim=-1)
             z |= dict(zip(names, unit.chunk(len(names)), strict=True))
@@ -203,13 +210,23 @@ class Trainer:
             columns |= {f"term.{name}": term.value() for name, term in paying.paid.terms.items()}
         columns |= {f"learned.{name}": value for name, value in self.learned().items()}
         if plan := paying.plan:
-            columns |= {"lam": plan.lam.mean(), "margin": plan.margin.mean()}
-            columns |= {"margin.low": plan.margin.min(), "margin.high": plan.margin.max()}
+            lam, margin = plan.lam.detach(), plan.margin.detach()
+            columns |= {"lam": lam.mean(), "margin": margin.mean()}
+            columns |= {"margin.low": margin.min(), "margin.high": margin.max()}
         return columns
+
+    def rate(self) -> float:
+        """The learning rate of the present step."""
+        settings = self.recipe.optimiser
+        if settings.schedule == "constant":
+            return settings.lr
+        return settings.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self.recipe.steps)))
 
     def advance(self) -> dict[str, Tensor]:
         """Pay for the present step, take it, and return its record, as it was before the step."""
         columns = self.record(self.payment())
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate()
         self.optimiser.zero_grad(set_to_none=True)
         columns["loss"].backward()
         self.optimiser.step()

@@ -287,7 +287,6 @@ def _take_over(child: Trainer, parent: Trainer) -> None:
     child.restore(state)
     settings = child.recipe.optimiser
     for group in child.optimiser.param_groups:
-        group["lr"] = settings.lr
         group["weight_decay"] = settings.weight_decay if group["weight_decay"] else 0.0
 
 

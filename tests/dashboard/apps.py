@@ -36,7 +36,7 @@ SMALL = {
 
 @dataclass(frozen=True)
 class Panel:
-    """A chart as the user sees it: key, title, sentence and chip above it, words for screen readers, and its numbers."""
+    """A chart as the user sees it: title, sentence and chip above it, words for screen readers, and its numbers."""
 
     key: str
     title: str
@@ -134,11 +134,12 @@ def _panel(node: Any, holders: tuple[Block, ...]) -> Panel:
     proto = node.proto
     key = re.sub(r"^\$\$ID-[0-9a-f]+-", "", proto.id)
     words = [str(getattr(each, "value", "")) for each, _ in nodes(holders[-1])]
+    direct = [str(getattr(each, "value", "")) for each in holders[-1].children.values()]
     title = next((word.strip("*") for word in words if re.fullmatch(r"\*\*.+\*\*", word)), "")
     return Panel(
         key=key,
         title=title,
-        sentence=next((word for word in words if word.startswith(":small[")), ""),
+        sentence=next((word for word in direct if word.startswith(":small[")), ""),
         chip=next((word for word in words if "-badge[" in word), ""),
         alt=proto.alt,
         figure=proto.spec + "".join(each.data.data.hex() for each in proto.datasets)

@@ -1,0 +1,118 @@
+"""Which emoji belong to one family: drawn after one pattern and named alike, so that one gives the other away.
+
+The rule reads the English name and the subgroup, nothing else:
+
+1. Some subgroups are sets drawn after one pattern, and are a family each: the kinds of yellow faces, cat faces, hearts,
+   heads of people, forbidding signs, arrows, zodiac signs, buttons of a player, punctuation marks, keycaps, letters in
+   squares, circles and squares of all colours, flags.
+2. Elsewhere the name is stripped to its bare form. It ends before its first preposition ("sun behind cloud" is a
+   sun); words that tell who, which way, which colour, size or state are dropped (man, woman, left, oncoming, red,
+   small, open, ...), "tiger face" is a tiger, and plurals become singular.
+3. A bare name that ends in another emoji's whole bare name joins it ("spouting whale" the whale, "guide dog" the dog).
+4. A small table joins what is one pattern under several words (mermaid and merman, o'clock and thirty, all medals).
+
+What is left apart are different things that share a noun which is no emoji of its own: a soccer ball and a crystal
+ball may stand on both sides of a split, and so may faces of two kinds.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+SETS: Mapping[int, str] = {
+    **{subgroup: f"faces {subgroup}" for subgroup in range(11)},
+    12: "cat",
+    13: "monkey",
+    14: "heart",
+    23: "person",
+    84: "forbidding sign",
+    85: "arrow",
+    87: "zodiac sign",
+    88: "player button",
+    91: "punctuation mark",
+    94: "keycap",
+    95: "letters",
+    96: "shape",
+    97: "flag",
+}
+BEFORE_A_PLACE = (
+    "with without of in on behind over at from by under to into facing showing pointing tilted getting wearing"
+)
+BESIDE_THE_POINT = (
+    "and the a not no ok s man men woman women person people male female santa mrs mx face "
+    "left right up down leftwards rightwards upwards front oncoming horizontal vertical "
+    "red orange yellow green blue purple brown black grey white large medium small open closed 1st 2nd 3rd"
+)
+PREPOSITIONS = frozenset(BEFORE_A_PLACE.split())
+IGNORED = frozenset(BESIDE_THE_POINT.split())
+BY_LAST_WORD: Mapping[str, str] = {
+    "arm": "leg",
+    "arrival": "airplane",
+    "banknote": "banknote",
+    "biking": "biking",
+    "chart": "chart",
+    "chick": "chick",
+    "clock": "clock",
+    "cloud": "sun",
+    "decreasing": "chart",
+    "departure": "airplane",
+    "done": "hourglass",
+    "dvd": "disk",
+    "disk": "disk",
+    "feeding": "baby",
+    "increasing": "chart",
+    "loudspeaker": "speaker",
+    "mail": "envelope",
+    "medal": "medal",
+    "mermaid": "merperson",
+    "merman": "merperson",
+    "moon": "moon",
+    "princess": "prince",
+    "skier": "ski",
+    "speaker": "speaker",
+    "stopwatch": "clock",
+    "suit": "suit",
+    "thirty": "clock",
+    "tray": "tray",
+    "unlocked": "locked",
+    "volume": "speaker",
+    "watch": "clock",
+    "wheelchair": "wheelchair",
+}
+
+
+def singular(word: str) -> str:
+    """The word without a plural ending; only good enough to compare words."""
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("ches", "shes", "sses", "xes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
+
+
+def bare(name: str) -> tuple[str, ...]:
+    """The words of an English name that tell what it is, at least one."""
+    every = [singular(word) for word in re.findall(r"[a-z0-9]+", name.lower().split(": facing")[0])]
+    words = [word for word in every if word not in IGNORED]
+    end = next((i for i, word in enumerate(words) if word in PREPOSITIONS), len(words))
+    return tuple(words[:end] or [word for word in words if word not in PREPOSITIONS] or every)
+
+
+def families(names: Sequence[str], subgroups: Sequence[int]) -> list[str]:
+    """The family of each emoji.
+
+    Args:
+        names: English names.
+        subgroups: subgroup of each, as emojibase numbers them.
+    """
+    bares = [bare(name) for name in names]
+    whole = set(bares)
+
+    def family(words: tuple[str, ...], subgroup: int) -> str:
+        if subgroup in SETS:
+            return SETS[subgroup]
+        if words[-1] in BY_LAST_WORD:
+            return BY_LAST_WORD[words[-1]]
+        endings = [words[start:] for start in reversed(range(len(words)))]
+        return " ".join(next(ending for ending in endings if ending in whole))
+
+    return [family(words, subgroup) for words, subgroup in zip(bares, subgroups, strict=True)]

@@ -1,0 +1,329 @@
+"""Play: every loss renders, what stands there is what the run recorded, and the buttons do what they say."""
+
+import errno
+import itertools
+import json
+import re
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from streamlit.testing.v1 import AppTest
+
+from core.losses.registry import LOSSES
+from core.runs import launch
+from core.runs.folder import RunFolder
+from core.runs.worker import prepare
+from dashboard import transport
+from tests.dashboard.apps import (
+    SMALL,
+    link_of,
+    numbers_in,
+    opened,
+    recipe_of,
+    seen,
+    train,
+    well,
+)
+
+CHARTS = ["c_points", "c_hills", "c_push", "c_learning"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_home(tmp_path_factory):
+    """One home for all: a run once trained is found again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUSHPULL_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[RunFolder]:
+    """Runs that the page asked to be trained; none is."""
+    folders: list[RunFolder] = []
+    monkeypatch.setattr("dashboard.lab.start", folders.append)
+    return folders
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    return well(app.button(key=key).click().run())
+
+
+def says(app: AppTest, text: str) -> bool:
+    return any(text in each for each in seen(app).texts)
+
+
+def numbers_of(app: AppTest, key: str) -> list[float]:
+    return numbers_in(seen(app).panels[key].sentence)
+
+
+@pytest.mark.parametrize("loss", LOSSES.keys())
+def test_every_loss_renders_before_and_after_its_training(loss):
+    link = SMALL | {"loss.kind": loss}
+    before = seen(opened("play", link))
+    assert list(before.panels) == CHARTS[:3]
+    train(link)
+    after = seen(opened("play", link))
+    assert list(after.panels) == CHARTS
+    assert not any("Not trained yet" in text for text in after.texts)
+    for panel in after.panels.values():
+        assert panel.title.endswith("?")
+        assert panel.sentence
+        assert panel.chip
+        assert panel.alt.endswith(".")
+        assert panel.numbers
+    assert all("nan" not in text.lower() for text in after.texts)
+
+
+@pytest.mark.parametrize("loss", ["ranking", "info_nce"])
+def test_with_dmm_the_mixed_pairs_and_the_margin_that_was_applied_are_shown(loss):
+    link = SMALL | {"loss.kind": loss, "mixing.kind": "dmm", "mixing.margin": "0.4"}
+    run = train(link)
+    page = seen(opened("play", link))
+    assert list(page.panels) == ["c_points", "c_margin", *CHARTS[1:]]
+    last = run.metrics()[-1]
+    lam, margin, full = numbers_in(page.panels["c_margin"].sentence)
+    assert (lam, margin, full) == (round(last["lam"], 2), round(last["margin"], 2), 0.4)
+    assert margin == pytest.approx(0.4 * last["lam"], abs=0.006)
+
+
+def test_a_planted_margin_that_decays_is_drawn_as_it_was_recorded():
+    link = SMALL | {"loss.kind": "ranking", "mixing.kind": "dmm", "seed": "5"}
+    run = train(link)
+    rows = [row | {"margin": 0.2 * 0.5 ** row["step"]} for row in run.metrics()]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = json.loads(seen(opened("play", link)).panels["c_margin"].figure)
+    drawn = [row[1] for series in spec["series"] for row in series.get("data", []) if isinstance(row, list)]
+    assert max(drawn) >= 0.2
+    assert {round(row["margin"], 4) for row in rows[:8]} <= {round(value, 4) for value in drawn if value is not None}
+
+
+def test_the_numbers_are_those_of_the_recorded_step():
+    link = SMALL | {"loss.kind": "nt_xent"}
+    run = train(link)
+    for step in (0, run.snapshots()[len(run.snapshots()) // 2], 24):
+        app = opened("play", link | {"at": str(step)})
+        arrays = run.snapshot(step)
+        left, right = (arrays[f"z.{name}"].astype(float) for name in ("left", "right"))
+        scores = left @ right.T
+        n = len(scores)
+        own, others = np.diag(scores), scores[~np.eye(n, dtype=bool)]
+        home = sum(int(np.argmax(scores[i]) == i) for i in range(n))
+        assert numbers_of(app, "c_points")[:3] == [home, n, 1]
+        assert numbers_of(app, "c_hills")[:2] == [round(own.mean(), 2), round(others.mean(), 2)]
+        loss = next(row["loss"] for row in run.metrics() if row["step"] == step)
+        assert numbers_of(app, "c_learning")[0] == round(loss, 2)
+
+
+def test_the_last_plotted_step_is_the_last_line_of_the_metrics():
+    link = SMALL | {"seed": "2"}
+    run = train(link)
+    spec = json.loads(seen(opened("play", link)).panels["c_learning"].figure)
+    assert [24, round(run.metrics()[-1]["loss"], 4)] in [row for s in spec["series"] for row in s.get("data", [])]
+    assert json.dumps(spec).count(f"{round(run.metrics()[-1]['loss'], 4)}") >= 1
+
+
+def test_the_slider_steps_and_the_reset_move_the_cursor_and_the_link():
+    link = SMALL | {"seed": "2"}
+    steps = train(link).snapshots()
+    app = opened("play", link)
+    assert "at" not in link_of(app)
+    click(app, "reset")
+    assert link_of(app)["at"] == "0"
+    assert "step 0" in seen(app).panels["c_hills"].alt
+    click(app, "step")
+    assert link_of(app)["at"] == str(steps[1])
+    slider = app.select_slider(key="cursor")
+    well(slider.set_value(steps[5]).run())
+    assert link_of(app)["at"] == str(steps[5])
+    assert f"step {steps[5]}:" in seen(app).panels["c_learning"].alt
+    well(app.select_slider(key="cursor").set_value(steps[-1]).run())
+    assert "at" not in link_of(app)
+
+
+def test_a_step_between_two_records_shows_the_one_before_and_one_beyond_the_last():
+    link = SMALL | {"seed": "2", "steps": "300"}
+    steps = train(link).snapshots()
+    between = next(a for a, b in itertools.pairwise(steps) if b > a + 1)
+    assert seen(opened("play", link | {"at": str(between + 1)})).panels["c_hills"].alt.count(f"step {between}:")
+    assert seen(opened("play", link | {"at": "9999"})).panels["c_hills"].alt.count("step 300:")
+
+
+def test_play_trains_what_has_no_run_and_replays_what_has(started):
+    link = SMALL | {"seed": "11"}
+    app = opened("play", link)
+    assert says(app, "Not trained yet")
+    assert app.button(key="step").disabled
+    click(app, "play")
+    assert [folder.path.name for folder in started] == [prepare(recipe_of(link)).path.name]
+    assert app.button(key="play").label == "Pause"
+    click(app, "play")
+    assert app.button(key="play").label == "Play"
+    train(link)
+    app = opened("play", link)
+    click(app, "play")
+    assert len(started) == 1
+    assert link_of(app)["at"] == "0"
+    assert app.button(key="play").label == "Pause"
+
+
+def test_playback_moves_by_the_speed_and_stops_at_the_end():
+    link = SMALL | {"seed": "2", "speed": "fast"}
+    steps = train(SMALL | {"seed": "2"}).snapshots()
+    app = click(opened("play", link), "play")
+    places = [link_of(app).get("at")]
+    while app.button(key="play").label == "Pause" and len(places) < 40:
+        well(app.run())
+        places.append(link_of(app).get("at"))
+    stride = transport.STRIDE["fast"]
+    assert [int(place) for place in places[1:] if place] == steps[places[1] and steps.index(int(places[1])) :: stride][
+        : len([p for p in places[1:] if p])
+    ]
+    assert places[-1] is None
+    assert app.button(key="play").label == "Play"
+
+
+def test_a_second_lane_shows_both_runs_from_the_same_start():
+    link = SMALL | {"loss.kind": "info_nce", "lane.on": "on", "lane.loss.kind": "ranking"}
+    train(SMALL | {"loss.kind": "info_nce"})
+    train(SMALL | {"loss.kind": "ranking"})
+    first = seen(opened("play", link | {"at": "0"})).panels
+    assert sorted(first) == sorted([*CHARTS, *(f"{key}_1" for key in CHARTS)])
+    assert first["c_points"].numbers == first["c_points_1"].numbers
+    assert first["c_hills"].sentence == first["c_hills_1"].sentence
+    last = seen(opened("play", link)).panels
+    assert last["c_points"].numbers != last["c_points_1"].numbers
+    assert last["c_learning"].sentence != last["c_learning_1"].sentence
+    alone = seen(opened("play", SMALL | {"loss.kind": "info_nce"})).panels
+    assert {key: last[key].numbers for key in CHARTS} == {key: alone[key].numbers for key in CHARTS}
+
+
+def test_an_untrained_lane_stands_beside_a_trained_one():
+    train(SMALL | {"loss.kind": "info_nce"})
+    link = SMALL | {"loss.kind": "info_nce", "lane.on": "on", "lane.loss.kind": "triplet", "lane.loss.over": "sum"}
+    app = opened("play", link)
+    assert says(app, "Not trained yet")
+    assert {"c_learning", "c_points_1"} <= set(seen(app).panels)
+
+
+def made(seed: str, state: str, message: str = "") -> tuple[dict[str, str], RunFolder]:
+    """A finished run made to look as if it had ended in another way."""
+    link = SMALL | {"seed": seed}
+    run = train(link)
+    (run.path / "result.json").unlink()
+    run.say(state, message)
+    return link, run
+
+
+def test_a_killed_trainer_is_said_and_its_charts_stand_at_the_last_line(started):
+    link, run = made("21", "running")
+    lines = (run.path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (run.path / "metrics.jsonl").write_bytes(b"".join(lines[:14]) + lines[14][:9])
+    app = opened("play", link)
+    assert says(app, "The trainer is gone")
+    assert len([text for text in seen(app).texts if "trainer is gone" in text]) == 1
+    shown = numbers_in(seen(app).panels["c_learning"].alt)
+    assert shown[0] == 13
+    assert shown[-1] == round(run.metrics()[-1]["loss"], 2)
+    assert not app.button(key="resume_run_stopped").disabled
+    click(app, "resume_run_stopped")
+    assert [folder.path for folder in started] == [run.path]
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "says_so", "button"),
+    [
+        ("cancelled", "Stopped at step 9. Resume goes on from there.", "Stopped at step 9", "Resume"),
+        ("failed", "The disk is full. What was written is kept.", "The disk is full", "Resume"),
+        ("diverged", "The loss is not a finite number at step 9.", "not a finite number at step 9", None),
+    ],
+)
+def test_how_a_run_ended_is_said_once_with_the_button_that_goes_with_it(state, message, says_so, button, started):
+    link, _ = made(f"{30 + len(state)}", state, message)
+    app = opened("play", link)
+    lines = [text for text in seen(app).texts if says_so in text]
+    assert len(lines) == 1
+    assert len(re.findall(r"Stopped|failed|diverged", lines[0])) <= 1
+    assert [each.label for each in app.button if each.label in ("Stop", "Resume")] == ([button] if button else [])
+    assert set(seen(app).panels) == set(CHARTS)
+
+
+def test_a_running_trainer_can_be_stopped():
+    link, run = made("40", "running")
+    with FileLock(run.path / "lock"):
+        app = opened("play", link)
+        assert says(app, "Training: step 24 of 24.")
+        click(app, "stop_run_running")
+    assert run.asked_to_stop()
+
+
+def test_a_waiting_run_says_what_it_waits_for():
+    link = SMALL | {"seed": "41"}
+    prepare(recipe_of(link)).say("queued")
+    app = opened("play", link)
+    assert says(app, "Waiting")
+    assert [each.label for each in app.button if each.label in ("Stop", "Resume")] == ["Stop"]
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "recipe.json", "state.json"])
+def test_a_damaged_run_is_one_sentence(file):
+    link, run = made(f"5{len(file)}", "done")
+    (run.path / file).write_text("{\n{\n")
+    app = opened("play", link)
+    assert says(app, file)
+    assert says(app, "cannot be read")
+    click(app, "delete_run_damaged")
+    assert not run.path.exists()
+    assert says(app, "Not trained yet")
+
+
+def test_a_damaged_snapshot_is_one_sentence():
+    link, run = made("60", "done")
+    (run.path / "snapshots" / "24.npz").write_bytes(b"PK\x03\x04 torn")
+    app = opened("play", link)
+    assert says(app, "24.npz")
+    assert not app.button(key="delete_run_damaged").disabled
+
+
+def test_parts_that_do_not_fit_are_said_before_anything_is_trained(started):
+    app = opened("play", SMALL | {"data.kind": "npz", "data.clusters": "6"} | {"loss.kind": "supcon"})
+    assert len(app.error) == 1
+    assert not [each for each in app.button if each.key == "play"]
+
+
+def test_a_full_disk_is_said_and_nothing_plays(monkeypatch):
+    def full(recipe):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    app = opened("play", SMALL | {"seed": "80"})
+    monkeypatch.setattr("dashboard.lab.prepare", full)
+    click(app, "play")
+    assert [error.value for error in app.error] == [
+        "The run could not be written: No space left on device. Free some space, then try again."
+    ]
+    assert app.button(key="play").label == "Play"
+    assert not well(app.run()).error
+
+
+def test_the_data_presets_set_their_dimensions_and_keep_the_loss():
+    app = opened("play", {"loss.kind": "ranking"})
+    well(app.selectbox(key="preset").set_value("Points, circle").run())
+    link = link_of(app)
+    assert (link["data.kind"], link["loss.kind"], link["steps"]) == ("circle", "ranking", "300")
+    well(app.selectbox(key="preset").set_value("48 emoji, circle").run())
+    assert link_of(app) == {"loss.kind": "ranking"}
+
+
+def test_a_knob_that_moves_leaves_the_playback_of_the_run_before(started):
+    link = SMALL | {"seed": "2"}
+    train(link)
+    app = click(opened("play", link), "play")
+    well(app.selectbox(key="loss").set_value("dcl").run())
+    assert app.button(key="play").label == "Play"
+
+
+def test_nothing_is_started_by_looking(monkeypatch, tmp_path):
+    monkeypatch.setenv("PUSHPULL_HOME", str(tmp_path))
+    monkeypatch.setattr(launch, "detach", lambda *words: pytest.fail(f"started {words}"))
+    opened("play", SMALL | {"seed": "70"})
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
