@@ -24,36 +24,35 @@ def formula(p: Params, seen: Look, found: Source, anchor: int) -> None:
     sentence = f"These {seen.n} pairs pay **{brief(seen.total)}**; with all points in one place {brief(seen.chance)}."
     if seen.paid is not None:
         a, b = found.batch.a[anchor], found.batch.b
-        who = f"Anchor {letter(anchor)}" + (
-            "" if found.names[anchor] == letter(anchor) else f", {found.names[anchor]},"
-        )
         sentence += (
-            f" {who} has its {words.positives('positive', 'dot')} at {words.number(float(a @ b[anchor]))} and pays "
+            f" Anchor {found.called(anchor)} has its {words.positives('positive', 'dot')} at "
+            f"{words.number(float(a @ b[anchor]))} and pays "
             f"{brief(float(seen.paid[anchor]))}."
         )
     if others := invented(p):
         sentence += f" It also needs {', '.join(others)}: random numbers here."
     why = (entry.summary, f"{entry.title}. Source: {entry.source}.", "")
     with panel("formula", "What does this batch pay?", sentence, why=why):
-        live = numbered(entry.formula, p)
-        st.latex(
-            entry.formula if live == entry.formula else rf"\begin{{aligned}}&{entry.formula}\\=\;&{live}\end{{aligned}}"
-        )
+        symbols, live = entry.formula, numbered(entry.formula, p)
+        st.latex(symbols if live == symbols else rf"\begin{{aligned}}&{symbols}\\=\;&{live}\end{{aligned}}")
 
 
-def microscope(seen: Look) -> None:
+def microscope(seen: Look, found: Source) -> None:
     """Every pair of the first anchors: who is pulled and who is pushed."""
     rows, columns, names, across = block(seen)
     shown = seen.pull[rows][:, columns]
-    hardest = shown.argmin()
-    i, j = divmod(int(hardest), len(columns))
-    first = "All pairs" if shown.size == seen.pull.size else f"The first {len(names)} of {len(seen.pull)} anchors"
-    pulled = f"the strongest {words.positives('pull', 'bar')} is {brief(max(float(shown.max()), 0))}"
-    if shown[i, j] < 0:
-        sentence = f"{first}: {pulled}, the strongest {words.negatives('push', 'bar')} {brief(-float(shown[i, j]))}, "
-        sentence += f"between {names[i]} and {across[j]}."
+    i, j = divmod(int(shown.argmin()), len(columns))
+    sentence = "All pairs" if shown.size == seen.pull.size else f"The first {len(names)} of {len(seen.pull)} anchors"
+    if shown.any():
+        sentence += f": the strongest {words.positives('pull', 'bar')} is {brief(max(float(shown.max()), 0))}"
     else:
-        sentence = f"{first}: {pulled}, and nobody is {words.negatives('pushed', 'bar')}."
+        sentence += f": nobody is {words.positives('pulled', 'bar')}"
+    if shown[i, j] < 0:
+        one, other = (found.called(rows[i] % seen.n), found.called(columns[j] % seen.n))
+        sentence += f", the strongest {words.negatives('push', 'bar')} {brief(-float(shown[i, j]))}, "
+        sentence += f"between {one} and {other}."
+    else:
+        sentence += f", and nobody is {words.negatives('pushed', 'bar')}."
     if seen.active is not None:
         sentence += f" Of all negatives {words.share(seen.active)} are pushed."
     what = r"-\frac{\partial L}{\partial s_{ij}}" if seen.is_force else r"-\left(g_i\cdot z_j+z_i\cdot g_j\right)"
@@ -70,13 +69,14 @@ def microscope(seen: Look) -> None:
     show("microscope", "Which pairs move?", sentence, chart, why=why, verdict=verdict)
 
 
-def curves(line: Curve, anchor: int) -> None:
+def curves(line: Curve, found: Source, anchor: int) -> None:
     """Pull and push while one negative moves."""
     there = int(abs(line.similarity - line.at).argmin())
+    pull = float(line.pull[there])
     sentence = (
-        f"{letter(anchor)}’s hardest negative {letter(line.other)} stands at {words.number(line.at)}: it is "
-        f"{words.negatives('pushed')} with {brief(float(line.push[there]))}, the positive "
-        f"{words.positives('pulled')} with {brief(float(line.pull[there]))}."
+        f"The hardest negative of {found.called(anchor)}, {found.called(line.other)}, stands at "
+        f"{words.number(line.at)}: it is {words.negatives('pushed')} with {brief(float(line.push[there]))}, the "
+        f"positive {words.positives('pulled' if pull >= 0 else 'pushed too')} with {brief(abs(pull))}."
     )
     why = (
         f"What happens to {letter(anchor)}’s positive and to this negative while the negative moves from far to near.",
@@ -115,9 +115,10 @@ def by_hardness(seen: Look) -> None:
     assert seen.hard is not None
     hard = seen.hard
     pushed, pairs = (hard.hard, hard.semi_hard, hard.easy), (hard.hard_pairs, hard.semi_hard_pairs, hard.easy_pairs)
+    told = f"they take {words.share(hard.hard)} of the push, easy ones {words.share(hard.easy)}."
     sentence = (
         f"{words.share(hard.hard_pairs)} of the {words.negatives('negatives', 'bar')} are nearer than the positive "
-        f"(hard); they take {words.share(hard.hard)} of the push, easy ones {words.share(hard.easy)}."
+        f"(hard); {'nobody is pushed.' if hard.silent else told}"
     )
     why = (
         "A hard negative is nearer than the positive, a semi-hard one less than a margin behind it, an easy one "

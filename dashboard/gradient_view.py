@@ -23,7 +23,7 @@ from dashboard import words
 from dashboard.lab import data_of
 from dashboard.view import Pairs
 
-MOST, SHOWN, CURVE, NEAR = 64, 24, 61, 0.2
+MOST, SHOWN, CURVE, NEAR = 64, 24, 121, 0.2
 GREEK = {"τ": r"\tau", "λ": r"\lambda", "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "ρ": r"\rho", "δ": r"\delta"}
 
 
@@ -44,6 +44,11 @@ class Source:
     batch: Batch
     names: tuple[str, ...]
     learned: dict[str, float]
+
+    def called(self, index: int) -> str:
+        """A pair in a sentence: its letter, after its name where it has one."""
+        name, short = self.names[index], letter(index)
+        return short if name == short else f"{name} ({short})"
 
 
 @dataclass(frozen=True)
@@ -165,10 +170,13 @@ class Curve(NamedTuple):
 
 @st.cache_resource(max_entries=200, show_spinner=False)
 def along(p: Params, where: Where, anchor: int) -> Curve:
-    """The curve of an anchor and its hardest negative."""
+    """The curve of an anchor and its hardest negative; of another class, where the loss takes classes."""
     batch = source(where).batch
     scores = batch.a[anchor] @ batch.b.T
-    other = int(scores.masked_fill(torch.arange(len(batch)) == anchor, -torch.inf).argmax())
+    own = torch.arange(len(batch)) == anchor
+    if "labels" in LOSSES.of(p).inputs and bool((batch.labels != batch.labels[anchor]).any()):
+        own = batch.labels == batch.labels[anchor]
+    other = int(scores.masked_fill(own, -torch.inf).argmax())
     similarity = torch.linspace(-1, 1, CURVE, dtype=torch.float64)
     pull, push = along_similarity(p, batch, anchor, other, similarity)
     at = float(scores[other].clamp(-1, 1))
@@ -195,4 +203,4 @@ def numbered(formula: str, p: Params) -> str:
 
 def brief(value: float) -> str:
     """A force or a loss: two decimals, or two significant digits where it is small."""
-    return words.number(value) if abs(value) >= 0.1 or value == 0 else words.tick(float(f"{value:.2g}"))
+    return words.number(value) if abs(value) >= 0.1 else words.tick(float(f"{value:.2g}"))

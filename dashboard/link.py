@@ -41,8 +41,9 @@ def change(address: str, text: str) -> list[Refused]:
 
 
 def replace(new: View) -> None:
-    """Set the whole state."""
+    """Set the whole state, as a link does; what Play has shown so far is then no ground for a branch."""
     st.session_state["view"] = new
+    st.session_state.pop("shown", None)
 
 
 def write_link() -> None:

@@ -53,7 +53,7 @@ def _counted(points: Cloud, ink: np.ndarray, group: str) -> str:
     text = f"All {total} points" if len(points.z) == points.total else f"{shown} of {total} points"
     if len(points.modalities) > 1:
         text += f", each item once in {' and once in '.join(points.modalities)}"
-    return text + (f"; {words.count(int(ink.sum()))} of them **{plain(group)}**, in ink" if group else "")
+    return text + (f"; in ink {words.count(int(ink.sum()))} of **{plain(group)}**" if group else "")
 
 
 def the_map(plane: Plane, points: Cloud, data: DataSet, ink: np.ndarray, group: str) -> list[int]:
@@ -121,7 +121,7 @@ def the_catch(plane: Plane, points: Cloud, data: DataSet, ink: np.ndarray, loop:
         if data.classes:
             label = int(data.labels[own])
             agree = int((data.labels[points.item[near]] == label).sum())
-            same = f" {agree} of {len(near)} are {plain(data.classes[label])} too."
+            same = f" {agree} of {len(near)} are **{plain(data.classes[label])}** too."
         st.markdown(f":small[Nearest to **{name}** {where}:{same}]")
         st.markdown(gallery(data, points.item[near].tolist()))
 

@@ -12,6 +12,7 @@ from core.data.registry import DataSet
 from core.diagnostics.maps import COLD_EPOCHS, WARM_EPOCHS, Basis, nearest, pca
 from core.diagnostics.trust import Structure, twin
 from core.params import Params
+from core.refusal import Refusal
 from core.runs import layouts
 from core.runs.layouts import Wanted, sample, sampled_trust
 from core.streams import stream
@@ -114,11 +115,18 @@ def choices(source: Source) -> list[str]:
 
 
 def cloud(source: Source, modality: str) -> Cloud:
-    """The points of one of the `choices`; of more than can be drawn, evenly spread ones."""
+    """The points of one of the `choices`; of more than can be drawn, evenly spread ones.
+
+    Raises:
+        Refusal: if they are not finite numbers.
+    """
     names = tuple(source.now) if modality == BOTH else (modality,)
     count = len(source.items)
     rows = kept(count * len(names))
     z, end = (np.concatenate([of[name] for name in names])[rows] for of in (source.now, source.end))
+    if not np.isfinite(z).all():
+        raise Refusal("The embeddings of this step are not finite numbers: the run diverged; choose an earlier step")
+    end = end if np.isfinite(end).all() else z
     digest = hashlib.sha256(z.tobytes() + end.tobytes()).hexdigest()
     return Cloud(z, source.items[rows % count], rows // count, end, names, count * len(names), digest)
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.environment import ROOT
 from core.runs import demo
-from core.runs.folder import RunFolder
+from core.runs.folder import DamagedRun, RunFolder
 
 RECORDING = ROOT / "assets" / "recording.npz"
 PAUSE = 12
@@ -51,19 +51,22 @@ def _shipped() -> Film:
 
 
 def film() -> Film:
-    """What can be shown now; starts the demo where it was never trained, and resumes it where it stopped."""
+    """What can be shown now; starts the demo where it was never trained, and resumes it unless someone stopped it."""
     folder = demo.find()
     if folder is None:
         _begin(demo_of="new")
         return _shipped()
     status = folder.status()
-    if status.state not in ("done", "queued", "running"):
+    if status.state in ("stopped", "failed"):
         _begin(demo_of=folder.path.name + status.state)
     steps = folder.snapshots()
     if len(steps) < 2:
         return _shipped()
     shown = tuple(steps if status.state == "done" else steps[: len(steps) // 8 * 8] or steps[:2])
-    return _film(folder.path.name, shown)
+    try:
+        return _film(folder.path.name, shown)
+    except DamagedRun:
+        return _shipped()
 
 
 @st.cache_resource(show_spinner=False)

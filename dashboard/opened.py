@@ -1,11 +1,12 @@
 """What a page has open: a run with the data it was trained on, or the arrays of a file as they are."""
 
+from typing import Any
+
 import numpy as np
-import torch.nn.functional as F
 
 from core.data.loading import load
+from core.data.npz import Npz, _read
 from core.data.registry import DataSet
-from core.params import Params
 from core.recipe import Recipe
 from core.refusal import Refusal
 from core.runs.folder import RunFolder, runs_home
@@ -38,16 +39,19 @@ def readable(run: RunFolder) -> bool:
     return len(run.snapshots()) > 1
 
 
-def file_embeddings(p: Params) -> tuple[DataSet, dict[str, np.ndarray]]:
-    """A data set, and modality -> (N, D) its vectors brought to length 1, for embeddings that were made elsewhere.
+def file_embeddings(p: Any) -> tuple[DataSet, dict[str, np.ndarray]]:
+    """A file of the user's, and array -> (N, D) its vectors brought to length 1: embeddings that were made elsewhere.
 
     Raises:
-        Refusal: if the data cannot be loaded, or hold no vectors.
+        Refusal: if there is no such file, or it holds no vectors, or some without a direction.
     """
-    data = load(p)
-    vectors = {m.name: m.values for m in data.modalities if m.form == "vector" and not isinstance(m.values, tuple)}
+    if not isinstance(p, Npz):
+        raise Refusal(f"The data of this link are '{p.kind}', and a file of yours was expected; add one here")
+    data, vectors = load(p), _read(p.digest).vectors
     if not vectors:
-        raise Refusal(
-            f"'{data.title}' holds no vectors, which are needed to read it as embeddings; train on it instead"
-        )
-    return data, {name: F.normalize(values.float(), dim=1).numpy() for name, values in vectors.items()}
+        raise Refusal(f"'{data.title}' holds no vectors, and embeddings are vectors; train on it instead")
+    for name, values in vectors.items():
+        silent = int((np.linalg.norm(values, axis=1) == 0).sum())
+        if silent:
+            raise Refusal(f"{silent} rows of '{name}' are all 0, so they have no direction; drop them from the file")
+    return data, {name: values / np.linalg.norm(values, axis=1, keepdims=True) for name, values in vectors.items()}

@@ -53,6 +53,7 @@ def where() -> Where | None:
     if run is None:
         return None
     steps = transport.recorded(run)
+    transport.slider(steps, run.status().steps)
     stamp = int((run.path / "recipe.json").stat().st_mtime_ns)
     return Where(type(chosen)(source="run"), 0, run.path.name, transport.cursor(steps), stamp)
 
@@ -66,16 +67,15 @@ def panes(at: Where) -> None:
     p: Any = standing(view().loss, found.learned)
     seen, anchor = look(p, at), min(view().pairs.anchor, len(found.batch) - 1)
     if at.folder:
-        st.markdown(
-            f":small[The first {len(found.batch)} pairs (at most {MOST}) that the run recorded at step {at.step}.]"
-        )
+        part = f"the first {MOST} of the" if len(found.batch) == MOST else f"the {len(found.batch)}"
+        st.markdown(f":small[These are {part} pairs that the run recorded at step {at.step}. Try any loss on them.]")
     left, right = st.columns([6, 5], gap="large")
     with left:
         panels.formula(p, seen, found, anchor)
         if seen.rank is not None:
-            panels.curves(along(p, at, anchor), anchor)
+            panels.curves(along(p, at, anchor), found, anchor)
     with right:
-        panels.microscope(seen)
+        panels.microscope(seen, found)
     if seen.rank is None:
         return
     one, two, three = st.columns(3, gap="large")

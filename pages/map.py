@@ -2,27 +2,37 @@
 
 import streamlit as st
 
+from core.data.loading import load
 from core.refusal import Refusal
 from core.runs.folder import MOVING, RunFolder
 from dashboard import transport
 from dashboard.controls import knob
-from dashboard.lab import begin
+from dashboard.lab import begin, find
 from dashboard.link import view, write_link
 from dashboard.map_controls import controls, group_of, source_of, stepwise
 from dashboard.map_panels import the_catch, the_map, the_noise, waiting_line
 from dashboard.map_view import FEWEST, Source, Waiting, by_pca, by_umap, cloud
-from dashboard.opened import open_run
+from dashboard.opened import open_run, readable
 
 
 def teach() -> None:
-    st.markdown(
-        "A map shows which items a trained network holds to be alike. There is no run yet: train one, and its map "
-        "is here a few seconds later."
-    )
+    """No run can be drawn yet: say what a map is, and offer to train one; while it begins, say so."""
     recipe = view().recipe()
-    if st.button(f"Train {recipe.steps} steps on {recipe.data.kind} now", icon=":material/play_arrow:"):
-        begin(recipe)
-        st.rerun()
+    run = find(recipe)
+    begun = run.path.exists() and run.status().state in MOVING
+
+    @st.fragment(run_every=1.0 if begun else None)
+    def waiting() -> None:
+        if begun and (readable(run) or run.status().state not in MOVING):
+            st.rerun()
+        st.markdown("A map shows which items a trained network holds to be alike. There is no run to draw yet.")
+        if begun:
+            st.markdown(":small[Training has begun; the map appears with the first recorded steps.]")
+        elif st.button(f"Train {recipe.steps} steps on {load(recipe.data).title}", icon=":material/play_arrow:"):
+            begin(recipe)
+            st.rerun()
+
+    waiting()
 
 
 def body(source: Source, modality: str) -> None:

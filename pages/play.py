@@ -12,7 +12,14 @@ from dashboard.link import replace, view, write_link
 from dashboard.settings import LOSS_NAMES, controls, more
 
 
-def panels(scene: stage.Scene) -> None:
+def panels(scene: stage.Scene, narrow: bool) -> None:
+    """The charts of a lane, over the whole width or in one column."""
+    if narrow:
+        for chart in (stage.points, stage.ridge, stage.who_is_pushed, stage.learning):
+            chart(scene)
+        if scene.recipe.mixing.kind != "none":
+            stage.margin_now(scene)
+        return
     left, right = st.columns([5, 7], gap="large")
     with left:
         stage.points(scene)
@@ -35,25 +42,29 @@ def lanes() -> list[tuple[str, Recipe]]:
         replace(view().with_recipe(first.model_dump()))
     st.session_state["shown"] = first
     recipes = [first, *([view().second()] if view().lane.on else [])]
-    return [(LOSS_NAMES[recipe.loss.kind] if len(recipes) > 1 else "", recipe) for recipe in recipes]
+    return [(title(recipe) if len(recipes) > 1 else "", recipe) for recipe in recipes]
+
+
+def title(recipe: Recipe) -> str:
+    return LOSS_NAMES[recipe.loss.kind] + (" + DMM" if recipe.mixing.kind == "dmm" else "")
 
 
 def lane(index: int, name: str, recipe: Recipe, run: RunFolder, status: Status | None, steps: list[int]) -> None:
     """One lane: what its run is doing, and its charts at the cursor that all lanes share."""
-    if status:
-        transport.status_line(recipe, run, status, name)
     if name:
         st.subheader(name)
+    if status:
+        transport.status_line(recipe, run, status, name)
     if status and status.state == "damaged":
         return
     key = f"_{index}" if index else ""
     own = transport.recorded(run) if status else []
     if own:
         at = transport.cursor(steps or own)
-        panels(stage.scene(recipe, data_of(recipe), run, own, at, key))
+        panels(stage.scene(recipe, data_of(recipe), run, own, at, key), bool(name))
     else:
         st.markdown(":small[Not trained yet: this is the network as it starts. Press **Play**.]")
-        panels(stage.Scene(recipe, data_of(recipe), (first_frame(recipe),), (), key))
+        panels(stage.Scene(recipe, data_of(recipe), (first_frame(recipe),), (), key), bool(name))
 
 
 def show(shown: list[tuple[str, Recipe]]) -> None:
@@ -74,11 +85,13 @@ def show(shown: list[tuple[str, Recipe]]) -> None:
             transport.buttons([recipe for _, recipe in shown], runs, steps)
             transport.slider(steps, shown[0][1].steps)
         transport.complaint()
+        places = st.columns(len(shown), gap="large")
         for index, ((name, recipe), run, status) in enumerate(zip(shown, runs, now, strict=True)):
-            try:
-                lane(index, name, recipe, run, status, steps)
-            except DamagedRun as error:
-                transport.status_line(recipe, run, Status("damaged", 0, 0, str(error)), name)
+            with places[index]:
+                try:
+                    lane(index, name, recipe, run, status, steps)
+                except DamagedRun as error:
+                    transport.status_line(recipe, run, Status("damaged", 0, 0, str(error)), name)
         write_link()
 
     live()

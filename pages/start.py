@@ -1,5 +1,8 @@
 """Start: what do you want to do? A real run moves beside the answer."""
 
+from itertools import islice
+from typing import Any
+
 import streamlit as st
 
 from core.runs import demo
@@ -37,7 +40,7 @@ def door(title: str, text: str, icon: str, page: str) -> None:
 @st.fragment(run_every=0.5)
 def moving() -> None:
     now = film()
-    tick = st.session_state["tick"] = st.session_state.get("tick", len(now.steps)) + 1
+    tick = st.session_state["tick"] = st.session_state.get("tick", -3) + 1
     index = frame_index(now, tick * max(1, len(now.steps) // 40))
     pictures, names = now.pictures[index], now.names[index]
     draw("moving", circle(pictures, names, urls=emoji_urls(now.items.tolist())))
@@ -59,21 +62,33 @@ def lessons() -> None:
                     go(card["page"], card["link"])
 
 
+def reopen(recipe: dict[str, Any]) -> None:
+    """Open Play on a run's recipe, if this version still understands it."""
+    from dashboard.link import DEFAULT, replace
+
+    try:
+        view = DEFAULT.with_recipe(recipe)
+    except ValueError:
+        st.error("Another version of Pushpull made this run, and its settings are not known here; train it again.")
+        return
+    replace(view)
+    go("play")
+
+
 def last_runs() -> None:
-    runs = [(run, run.status()) for run, _ in zip(list_runs(), range(4), strict=False)]
+    runs = list(islice(list_runs(), 3))
     if not runs:
         return
     st.subheader("Your last runs")
-    for run, status in runs[:3]:
+    for run in runs:
+        status = run.status()
         with st.container(horizontal=True, vertical_alignment="center"):
             recipe = {} if status.state == "damaged" else run.recipe()
-            what = f"{recipe['loss']['kind']} on {recipe['data']['kind']}" if recipe else status.message
-            st.markdown(f":small[**{what}** · step {status.step} of {status.steps} · {status.state}]", width="content")
+            what = " on ".join(str(recipe.get(part, {}).get("kind", "?")) for part in ("loss", "data"))
+            said = f"step {status.step} of {status.steps} · {status.state}" if recipe else status.message
+            st.markdown(f":small[**{what if recipe else 'A damaged run'}** · {said}]", width="content")
             if recipe and st.button("Open", key=f"run_{run.path.name}", type="tertiary", help=f"Run {run.path.name}"):
-                from dashboard.link import DEFAULT, replace
-
-                replace(DEFAULT.with_recipe(recipe))
-                go("play")
+                reopen(recipe)
 
 
 left, right = st.columns([6, 5], gap="large")

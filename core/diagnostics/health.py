@@ -7,7 +7,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from core.diagnostics.arrays import Array, integers, tensor
+from core.diagnostics.arrays import Array, tensor
 from core.diagnostics.geometry import (
     alignment,
     chance_alignment,
@@ -59,29 +59,32 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What is judged: modality -> (n, D) unit rows of the same items; where there are classes, training items too.
+class Labelled:
+    """What the probes learn from and are asked about: modality -> (m, D) and (n, D) unit rows, and their classes."""
 
-    `train` holds (m, D) rows of the same modalities; `labels` (n,) and `train_labels` (m,) their classes, or None.
-    """
-
-    z: Mapping[str, Array]
     train: Mapping[str, Array]
-    labels: Array | None = None
-    train_labels: Array | None = None
+    train_labels: Array
+    test: Mapping[str, Array]
+    labels: Array
 
 
-def card(now: Parts, before: Parts | None = None) -> dict[str, tuple[Reading, ...]]:
-    """Every reading that the parts allow, by the key of its diagnostic.
+def card(
+    modalities: Mapping[str, Array],
+    labelled: Labelled | None = None,
+    before: Mapping[str, tuple[Reading, ...]] | None = None,
+) -> dict[str, tuple[Reading, ...]]:
+    """Every reading that the embeddings allow, by the key of its diagnostic.
 
     Args:
-        now: the embeddings to judge.
-        before: the same items under the same network before its first step, for the verdicts of the probes.
+        modalities: name -> (N, D) unit rows, the same item in the same row of each.
+        labelled: for the probes; None where there are no classes.
+        before: the card of the same items under the same network before its first step, for the verdicts of the
+            probes.
 
     Raises:
         ValueError: if rows are not of length 1 or not finite.
     """
-    z = {name: tensor(value) for name, value in now.z.items()}
+    z = {name: tensor(value) for name, value in modalities.items()}
     pairs = [(m, n) for m, n in combinations(z, 2) if z[m].shape[1] == z[n].shape[1]]
     found = {
         "effective_rank": tuple(_rank(name, value) for name, value in z.items()),
@@ -89,7 +92,7 @@ def card(now: Parts, before: Parts | None = None) -> dict[str, tuple[Reading, ..
         "alignment": tuple(_alignment(m, n, z[m], z[n]) for m, n in pairs),
         "modality_gap": tuple(_gap(m, n, z[m], z[n]) for m, n in pairs),
         "retrieval": tuple(_retrieval(a, b, z[a], z[b]) for m, n in pairs for a, b in ((m, n), (n, m))),
-        **_probes(now, before),
+        **({} if labelled is None else _probes(labelled, before or {})),
     }
     return {key: readings for key, readings in found.items() if readings}
 
@@ -102,9 +105,8 @@ def _rank(name: str, z: Tensor) -> Reading:
 def _uniformity(name: str, z: Tensor, edges: Edges = EDGES) -> Reading:
     value, chance = uniformity(z), chance_uniformity(z.shape[1])
     text = f"Uniformity {value:.2f}: 0 is one point, random directions have {chance:.2f}.".replace("-", "−")
-    verdict = (
-        Verdict("spread out", "ok", text) if value <= edges.spread_out * chance else Verdict("clumped", "watch", text)
-    )
+    even = value <= edges.spread_out * chance
+    verdict = Verdict("spread out", "ok", text) if even else Verdict("clumped", "watch", text)
     return Reading(name, value, chance, verdict)
 
 
@@ -116,7 +118,7 @@ def strangers(a: Array, b: Array) -> float:
 def _alignment(m: str, n: str, a: Tensor, b: Tensor, edges: Edges = EDGES) -> Reading:
     value, far = alignment(a, b), strangers(a, b)
     text = f"The halves of a pair are {value:.2f} apart, strangers {far:.2f} (squared distances, at most 4)."
-    if value > edges.closer * far:
+    if value > edges.closer * far or far < THRESHOLDS.collapsed_spread:
         verdict = Verdict("near chance", "bad", text)
     else:
         close = value <= edges.together * far
@@ -158,44 +160,34 @@ def _fused(z: Mapping[str, Array]) -> dict[str, Tensor]:
     return {TOGETHER: fuse(each)} if one_space else each
 
 
-def _probes(now: Parts, before: Parts | None) -> dict[str, tuple[Reading, ...]]:
-    if now.labels is None or now.train_labels is None:
-        return {}
-    present = _probed(now)
-    past = _probed(before) if before is not None else {}
+def _probes(given: Labelled, before: Mapping[str, tuple[Reading, ...]]) -> dict[str, tuple[Reading, ...]]:
+    """Both probes, of at most 2,000 evenly chosen training items; no linear one where these have one class only."""
+    train, test = _fused(given.train), _fused(given.test)
+    n = len(next(iter(train.values())))
+    rows = torch.linspace(0, n - 1, min(n, MOST_PROBED)).round().long()
+    labels = torch.as_tensor(given.train_labels)[rows]
+    calls = {"knn": knn_accuracy} | ({"linear_probe": linear_probe} if len(labels.unique()) > 1 else {})
+    past = {(key, each.of): each.value for key, row in before.items() for each in row}
     return {
         key: tuple(
-            _probe(name, found[key], past[name][key] if name in past else None) for name, found in present.items()
+            _probe(name, call(z[rows], labels, test[name], given.labels), past.get((key, name)))
+            for name, z in train.items()
         )
-        for key in ("knn", "linear_probe")
-        if all(key in found for found in present.values())
+        for key, call in calls.items()
     }
 
 
-def _probed(parts: Parts) -> dict[str, dict[str, Probe]]:
-    """Name -> key -> the probe, trained on at most 2,000 evenly chosen items; no linear one where there is one class."""
-    test, train, found = _fused(parts.z), _fused(parts.train), {}
-    for name, z in train.items():
-        rows = torch.linspace(0, len(z) - 1, min(len(z), MOST_PROBED)).round().long()
-        labels = integers(parts.train_labels, z)[rows]  # ty: ignore[invalid-argument-type]
-        known, wanted = (z[rows], labels), (test[name], integers(parts.labels, z))  # ty: ignore[invalid-argument-type]
-        found[name] = {"knn": knn_accuracy(*known, *wanted)}
-        if len(labels.unique()) > 1:
-            found[name]["linear_probe"] = linear_probe(*known, *wanted)
-    return found
-
-
-def _probe(name: str, now: Probe, before: Probe | None) -> Reading:
+def _probe(name: str, now: Probe, before: float | None) -> Reading:
     floor = max(now.chance, now.majority)
     text = f"{100 * now.accuracy:.0f}% of {now.n} right; the commonest class alone gives {100 * now.majority:.0f}%"
-    text += "." if before is None else f", the untrained network {100 * before.accuracy:.0f}%."
+    text += "." if before is None else f", the untrained network {100 * before:.0f}%."
 
     def beats(level: float) -> bool:
         return now.accuracy > level + THRESHOLDS.near_chance_sd * (level * (1 - level) / now.n) ** 0.5
 
     if not beats(floor):
         verdict = Verdict("near chance", "bad", text)
-    elif before is not None and not beats(before.accuracy):
+    elif before is not None and not beats(before):
         verdict = Verdict("no gain", "watch", text)
     else:
         verdict = Verdict("readable", "ok", text)

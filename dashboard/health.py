@@ -1,0 +1,139 @@
+"""The health card of a run or of a file of embeddings, computed once for each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from core.data.registry import DataSet
+from core.diagnostics.forces import forces
+from core.diagnostics.geometry import chance_spectrum, spectrum
+from core.diagnostics.hardness import active_share
+from core.diagnostics.health import Labelled, Reading, card
+from core.diagnostics.levels import chance_level
+from core.diagnostics.verdicts import State, Verdict, dead_margin, progress
+from core.losses.registry import LOSSES
+from core.params import Params
+from core.recipe import Recipe
+from core.refusal import Refusal
+from core.runs.folder import RunFolder
+from core.runs.replay import moment
+from core.runs.trainer import Trainer
+from dashboard.charts.map import kept
+from dashboard.opened import file_embeddings, open_run
+
+MOST = 5_000
+WORST_FIRST: tuple[State, ...] = ("bad", "watch", "info", "ok")
+
+
+@dataclass(frozen=True)
+class Health:
+    """All that the card shows.
+
+    `readings` and `before` by the key of a diagnostic, the latter for the same network before its first step, empty
+    where there is none; `training`: verdicts on how the training went; `spectra`: modality -> shares, descending,
+    beside `random`; `items`: whose embeddings they are, in words; `note`: what has to be said beside the numbers.
+    """
+
+    readings: Mapping[str, tuple[Reading, ...]]
+    before: Mapping[str, tuple[Reading, ...]]
+    training: tuple[Verdict, ...]
+    spectra: Mapping[str, tuple[float, ...]]
+    random: tuple[float, ...]
+    items: str
+    note: str
+
+    def verdicts(self) -> list[Verdict]:
+        """Every verdict of the card."""
+        return [*self.training, *(each.verdict for row in self.readings.values() for each in row)]
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict to show where there is room for one."""
+    return min(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.state))
+
+
+@st.cache_resource(max_entries=20, show_spinner="Reading the health of this run ...")
+def of_run(folder: str, stamp: int) -> Health:
+    """The health of a finished run, on its test items; `stamp` changes where the run was trained anew.
+
+    Raises:
+        Refusal: if the run is damaged, not finished, or its embeddings are not finite.
+    """
+    run, recipe, data = open_run(folder)
+    z = {name: torch.from_numpy(value) for name, value in run.embeddings().items()}
+    if not all(len(value) == len(data) and bool(torch.isfinite(value).all()) for value in z.values()):
+        raise Refusal(f"{run.path}: its embeddings are not finite numbers, one row for each item; train the run again")
+    untrained = Trainer(recipe, data, torch.device("cpu")).embed()
+    test = data.split.test
+    shown = {name: value[test] for name, value in z.items()}
+    before = card({name: value[test] for name, value in untrained.items()}, _labelled(untrained, data))
+    return Health(
+        readings=card(shown, _labelled(z, data), before),
+        before=before,
+        training=_training(run, recipe, data),
+        spectra=_spectra(shown),
+        random=_random(shown),
+        items=f"{len(test)} test items that the run never trained on",
+        note=data.note,
+    )
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the health of this file ...")
+def of_file(p: Params) -> Health:
+    """The health of a file whose vectors are embeddings already, brought to length 1.
+
+    Raises:
+        Refusal: if there is no such file, or its vectors have no direction.
+    """
+    data, arrays = file_embeddings(p)
+    z = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    items = torch.from_numpy(kept(len(data), MOST))
+    shown = {name: value[items] for name, value in z.items()}
+    some = f"{len(items):,} of {len(data):,}" if len(items) < len(data) else f"all {len(data):,}"
+    return Health(
+        readings=card(shown, _labelled(z, data)),
+        before={},
+        training=(),
+        spectra=_spectra(shown),
+        random=_random(shown),
+        items=f"{some} rows of the file",
+        note="Read as embeddings: every row is divided by its length, and nothing was trained.",
+    )
+
+
+def _labelled(z: Mapping[str, Tensor], data: DataSet) -> Labelled | None:
+    """The probes learn from the training items and are asked about the test items."""
+    if not data.classes:
+        return None
+    train, test = data.split.train, data.split.test
+    return Labelled(
+        {name: value[train] for name, value in z.items()},
+        data.labels[train],
+        {name: value[test] for name, value in z.items()},
+        data.labels[test],
+    )
+
+
+def _spectra(z: Mapping[str, Tensor]) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(spectrum(value).tolist()) for name, value in z.items()}
+
+
+def _random(z: Mapping[str, Tensor]) -> tuple[float, ...]:
+    return chance_spectrum(*max((value.shape for value in z.values()), key=lambda shape: shape[1]))
+
+
+def _training(run: RunFolder, recipe: Recipe, data: DataSet) -> tuple[Verdict, ...]:
+    """Where the loss went and, for a hinge, whether its margin still does anything."""
+    rows = run.metrics()
+    losses = [sum(v for k, v in row.items() if k.startswith("term.clean")) or row["loss"] for row in rows]
+    collapse = chance_level(recipe.loss, min(recipe.method.batch, len(data.split.train)))
+    found = [progress(losses, collapse)]
+    if LOSSES.of(recipe.loss).family == "hinge":
+        step = run.snapshots()[-1]
+        clean = moment(recipe, data, step, run.snapshot(step)).clean
+        active = active_share(forces(clean)[0], clean.pairs[0])
+        found.append(dead_margin(losses, collapse, active, getattr(recipe.loss, "margin", 0.0)))
+    return tuple(found)
