@@ -92,12 +92,14 @@ def _choice(
     if roomy or len(options) > FEW:
         st.selectbox(**shared)
     else:
-        st.segmented_control(**shared | {"width": "content"}, required=True)
+        segmented: Any = st.segmented_control
+        segmented(**shared | {"width": "content"}, required=True)
 
 
 def _several(address: str, shared: dict[str, Any], options: list[Any], names: Mapping[str, str], found: Knob) -> None:
     _show(address, list(found.value))
-    st.pills(
+    pills: Any = st.pills
+    pills(
         **shared | {"width": "stretch"},
         options=options,
         selection_mode="multi",
@@ -117,8 +119,8 @@ def _number(address: str, shared: dict[str, Any], what: Domain, found: Knob) -> 
         st.select_slider(
             **shared, options=named, format_func=lambda stop: "the loss's" if stop is None else f"{stop:.3g}"
         )
-    elif what.kind is int and bounded and what.high - what.low <= 256:  # ty: ignore[unsupported-operator]
-        st.slider(**shared, min_value=int(what.low), max_value=int(what.high))  # ty: ignore[invalid-argument-type]
+    elif what.kind is int and bounded and what.high - what.low <= 256:
+        st.slider(**shared, min_value=int(what.low), max_value=int(what.high))
     elif what.kind in (int, float):
         limits = {"min_value": what.low, "max_value": what.high}
         typed = {name: None if limit is None else what.kind(limit) for name, limit in limits.items()}

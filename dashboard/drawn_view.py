@@ -1,5 +1,6 @@
 """The lower panels of Margins: the lambda, the margin and the weight that a run really drew, or would draw."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -78,13 +79,16 @@ def how_fast(recipe: Recipe, p: DMM, step: int | None) -> None:
     each = METHODS.of(recipe.method).call().steps(items, recipe.method) if p.unit == "epoch" else 1
     last = max(1, recipe.steps // each)
     clock = sorted({round(t) for t in np.linspace(0, last, 121)})
-    weight = [mixed_weight(p, Step(t, t)) for t in clock]
+
+    def weight(t: int) -> float:
+        return mixed_weight(p, Step(t, t))
+
     now = None if step is None else step // each
-    full = [at for at, w in zip(clock, weight, strict=True) if w >= p.scale / 2]
-    half = f"It has half its full weight from {p.unit} {full[0]} on" if full else "It stays below half its full weight"
-    sentence = f"{half}; at the end, {p.unit} {last}, the mixed loss weighs {words.number(weight[-1])}."
+    full = bisect_left(range(last + 1), p.scale / 2, key=weight)
+    half = f"It has half its full weight from {p.unit} {full} on" if full <= last else "It stays below half its weight"
+    sentence = f"{half}; at the end, {p.unit} {last}, the mixed loss weighs {words.number(weight(last))}."
     if now is not None and now < last:
-        sentence += f" Now, at {p.unit} {now}: {words.number(mixed_weight(p, Step(now, now)))}."
+        sentence += f" Now, at {p.unit} {now}: {words.number(weight(now))}."
     why = (
         "How much the mixed loss weighs beside the clean one, from the first to the last step of this recipe.",
         "It comes in slowly, since mixed pairs say little while the clean ones are still unsorted.",
@@ -95,5 +99,5 @@ def how_fast(recipe: Recipe, p: DMM, step: int | None) -> None:
         }[p.weight]
         + ("" if p.scale == 1 else rf"\cdot{words.tick(p.scale)}"),
     )
-    chart = ramp(clock, weight, x_title=p.unit, at=now)
+    chart = ramp(clock, [weight(t) for t in clock], x_title=p.unit, at=now)
     show("ramp", "How fast does the mixed loss come in?", sentence, chart, why=why)

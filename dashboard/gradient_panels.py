@@ -74,7 +74,7 @@ def curves(line: Curve, found: Source, anchor: int) -> None:
     there = int(abs(line.similarity - line.at).argmin())
     pull = float(line.pull[there])
     sentence = (
-        f"The hardest negative of {found.called(anchor)}, {found.called(line.other)}, stands at "
+        f"{found.called(line.other)}, the hardest negative of {found.called(anchor)}, stands at "
         f"{words.number(line.at)}: it is {words.negatives('pushed')} with {brief(float(line.push[there]))}, the "
         f"positive {words.positives('pulled' if pull >= 0 else 'pushed too')} with {brief(abs(pull))}."
     )

@@ -16,7 +16,7 @@ from dashboard.map_view import Cloud, Plane, Waiting, alike, around, middle
 from dashboard.panel import panel, show
 from dashboard.stage import thumbnails
 
-SHOWN, NEAR = 24, 8
+SHOWN, NEAR, ROW = 24, 8, 8
 POLL = 0.5
 
 
@@ -25,14 +25,18 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:])", r"\\\1", text)
 
 
-def gallery(data: DataSet, items: Sequence[int]) -> str:
-    """The pictures of some items in a row, each named on hover; their names where there are none."""
+def gallery(data: DataSet, items: Sequence[int]) -> None:
+    """The pictures of some items, eight in a row, each named on hover; their names where there are none."""
     names = [data.names[item] for item in items]
     urls = thumbnails(data, np.asarray(items))
     if urls is None:
-        return f":small[{', '.join(map(plain, names))}]"
+        st.markdown(f":small[{', '.join(map(plain, names))}]")
+        return
     titles = [re.sub(r'["\\\[\]]', "", name) for name in names]
-    return " ".join(f'![{title}]({url} "{title}")' for title, url in zip(titles, urls, strict=True))
+    pictures = [f'![{title}]({url} "{title}")' for title, url in zip(titles, urls, strict=True)]
+    with st.container(gap="xxsmall"):
+        for row in range(0, len(pictures), ROW):
+            st.markdown("&nbsp; ".join(pictures[row : row + ROW]))
 
 
 def _pictures(data: DataSet, points: Cloud, xy: np.ndarray) -> list[str] | None:
@@ -53,7 +57,7 @@ def _counted(points: Cloud, ink: np.ndarray, group: str) -> str:
     text = f"All {total} points" if len(points.z) == points.total else f"{shown} of {total} points"
     if len(points.modalities) > 1:
         text += f", each item once in {' and once in '.join(points.modalities)}"
-    return text + (f"; in ink {words.count(int(ink.sum()))} of **{plain(group)}**" if group else "")
+    return text + (f"; **{plain(group)}** in ink ({words.count(int(ink.sum()))})" if group else "")
 
 
 def the_map(plane: Plane, points: Cloud, data: DataSet, ink: np.ndarray, group: str) -> list[int]:
@@ -101,8 +105,9 @@ def the_catch(plane: Plane, points: Cloud, data: DataSet, ink: np.ndarray, loop:
     items = list(dict.fromkeys(points.item[rows].tolist()))
     own = int(points.item[named])
     name, caught_some = plain(data.names[own]), len(loop) > 0
+    shown = f", {SHOWN} round its middle shown" if len(items) > SHOWN else ""
     sentence = (
-        f"{words.count(len(items))} items in your loop{f', {SHOWN} round its middle shown' if len(items) > SHOWN else ''}."
+        f"{words.count(len(items))} item{'s' if len(items) > 1 else ''} in your loop{shown}."
         if caught_some
         else f"{len(items)} items round “{name}”. Draw a loop on the map to choose your own."
     )
@@ -115,7 +120,7 @@ def the_catch(plane: Plane, points: Cloud, data: DataSet, ink: np.ndarray, loop:
     near = alike(points, named, NEAR)
     columns = {"item": items, "name": [data.names[item] for item in items]}
     with panel("catch", "What did I catch?", sentence, why=why, columns=columns):
-        st.markdown(gallery(data, items[:SHOWN]))
+        gallery(data, items[:SHOWN])
         where = f"in all {points.z.shape[1]} dimensions, not on the map" if plane.kind != "exact" else "by cosine"
         same = ""
         if data.classes:
@@ -123,7 +128,7 @@ def the_catch(plane: Plane, points: Cloud, data: DataSet, ink: np.ndarray, loop:
             agree = int((data.labels[points.item[near]] == label).sum())
             same = f" {agree} of {len(near)} are **{plain(data.classes[label])}** too."
         st.markdown(f":small[Nearest to **{name}** {where}:{same}]")
-        st.markdown(gallery(data, points.item[near].tolist()))
+        gallery(data, points.item[near].tolist())
 
 
 def _noise_verdict(plane: Plane) -> verdicts.Verdict | None:

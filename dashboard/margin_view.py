@@ -129,8 +129,8 @@ def _over_lambda(s: Scene, law: DMM) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 def law_words(p: DMM) -> str:
     low, high = ("½" if end == 0.5 else words.tick(end) for end in (p.low, p.high))
-    uniform = f"U({low}, {high})"
-    beta = f"Beta({words.tick(p.concentration)}, {words.tick(p.concentration)}) folded"
+    uniform = f"U({low},\u00a0{high})"
+    beta = f"Beta({words.tick(p.concentration)},\u00a0{words.tick(p.concentration)}) folded"
     return {"uniform": uniform, "beta": beta, "fixed": f"λ = {words.tick(p.fixed)}"}[p.law]
 
 

@@ -31,12 +31,13 @@ def open_run(folder: str) -> tuple[RunFolder, Recipe, DataSet]:
 
 
 def readable(run: RunFolder) -> bool:
-    """Whether anything was recorded, by a recipe that this version understands."""
+    """Whether anything was recorded, by a whole recipe that this version understands."""
     try:
         recipe_of(run)
+        whole = run.recipe().keys() >= {"data", "loss", "mixing", "seed"}
     except Refusal:
         return False
-    return len(run.snapshots()) > 1
+    return whole and len(run.snapshots()) > 1
 
 
 def file_embeddings(p: Any) -> tuple[DataSet, dict[str, np.ndarray]]:

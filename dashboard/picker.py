@@ -44,12 +44,16 @@ def pick(fits: Callable[[RunFolder], bool] = finished) -> RunFolder | None:
     names = {run.path.name: label(run) for run in runs}
     chosen = view().run if view().run in names else runs[0].path.name
     st.session_state["run"] = chosen
+
+    def chosen_anew() -> None:
+        change("run", st.session_state["run"])
+
     st.selectbox(
         "Run",
         list(names),
         format_func=names.__getitem__,
         key="run",
-        on_change=lambda: change("run", st.session_state["run"]),
+        on_change=chosen_anew,
         width=2 * WIDTH,
     )
     return next(run for run in runs if run.path.name == chosen)

@@ -1,7 +1,6 @@
 """Playback: play, pause, step, speed and one slider move a cursor over what is recorded; nothing is recomputed."""
 
 import bisect
-import math
 
 import streamlit as st
 
@@ -73,6 +72,11 @@ def _toggle(recipes: list[Recipe], runs: list[RunFolder]) -> None:
         change("at", "0")
         st.session_state["rewound"] = True
     st.session_state["playing"] = True
+
+
+def resume(recipe: Recipe) -> None:
+    """Go on with a run from its checkpoint."""
+    _begun(recipe)
 
 
 def _begun(recipe: Recipe) -> bool:
@@ -171,13 +175,8 @@ def status_line(recipe: Recipe, run: RunFolder, status: Status, name: str = "") 
                 icon=":material/resume:",
                 key=f"resume_{key}",
                 type="tertiary",
-                on_click=_begun,
+                on_click=resume,
                 args=(recipe,),
             )
         elif status.state == "damaged":
             st.button("Delete it", icon=":material/delete:", key=f"delete_{key}", type="tertiary", on_click=run.delete)
-
-
-def share_done(status: Status) -> float:
-    """Between 0 and 1."""
-    return math.nan if not status.steps else status.step / status.steps

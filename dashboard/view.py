@@ -87,7 +87,7 @@ class View(Recipe):
 
     def recipe(self) -> Recipe:
         """The recipe alone."""
-        return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
+        return Recipe.model_validate({name: getattr(self, name) for name in Recipe.model_fields})
 
     def with_recipe(self, recipe: Mapping[str, Any]) -> "View":
         """This view of another recipe, given as plain data."""
@@ -96,4 +96,4 @@ class View(Recipe):
     def second(self) -> Recipe:
         """The recipe of the second lane: same start, same batches, never a branch."""
         own = {"loss": self.lane.loss, "mixing": self.lane.mixing, "parent": "", "from_step": 0}
-        return Recipe(**{**dict(self.recipe()), **own})
+        return Recipe.model_validate({**dict(self.recipe()), **own})

@@ -6,7 +6,7 @@ from core.diagnostics.verdicts import Verdict
 from core.refusal import Refusal
 from dashboard.doors import a_file, runs
 from dashboard.health import Health, of_file, of_run, worst
-from dashboard.link import change, view
+from dashboard.link import change, view, write_link
 from dashboard.opened import readable
 from dashboard.panel import chip
 from dashboard.picker import candidates, finished, label
@@ -74,3 +74,4 @@ with left:
             card(*found)
     except Refusal as error:
         st.error(str(error))
+write_link()

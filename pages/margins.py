@@ -5,7 +5,7 @@ import streamlit as st
 from core.addresses import knobs, read
 from core.diagnostics.scene import recorded
 from core.mixing.dmm import DMM
-from core.runs.folder import MOVING, RunFolder
+from core.runs.folder import RunFolder, Status
 from dashboard import drawn_view as drawn
 from dashboard import margin_view as scene
 from dashboard import transport, words
@@ -44,32 +44,38 @@ def more() -> None:
         knob("seed")
 
 
-def source(run: RunFolder | None, margin: float) -> None:
-    """Where the numbers below come from, and what to do next."""
+def recipe_knobs(trained: bool) -> None:
+    """What of the recipe's mixing can be changed here, and what to do next."""
     mixing = view().mixing.kind != "none"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if mixing:
             knob("mixing.law", names=LAWS)
             knob("mixing.rule", names=scene.ASKED)
-        if run is None:
+        if not trained:
             label = "Train it on Play" if mixing else "Use DMM on Play"
             if st.button(label, icon=":material/play_arrow:", key="use_dmm", on_click=None if mixing else use_dmm):
                 st.switch_page("../pages/play.py")
-    if run is not None:
-        transport.status_line(view().recipe(), run, status := run.status())
-        st.markdown(f":small[Read from the plans of your run, step by step, up to step {words.count(status.step)}.]")
-    else:
-        whose = "your recipe" if mixing else f"DMM as in the paper, with m = {words.number(margin)},"
-        seed = view().seed
-        st.markdown(f":small[Not trained yet: these are the plans that {whose} would draw first, with seed {seed}.]")
 
 
-def lower() -> None:
+def live(run: RunFolder | None, before: Status | None) -> None:
+    """Where the numbers come from, and the three charts of them."""
     p, margin = present()
     recipe = view().recipe()
-    run = drawn.own_run(recipe)
-    source(run, margin)
-    found = drawn.planned(recipe, p, margin) if run is None else recorded(run.metrics())
+    if run is not None and before is not None:
+        status = run.status()
+        if status.state != before.state:
+            st.rerun()
+        transport.status_line(recipe, run, status)
+        st.markdown(f":small[Read from the plans of your run, step by step, up to step {words.count(status.step)}.]")
+        found = recorded(run.metrics())
+    else:
+        whose = (
+            "your recipe" if recipe.mixing.kind != "none" else f"DMM as in the paper, with m = {words.number(margin)},"
+        )
+        st.markdown(
+            f":small[Not trained yet: these are the plans that {whose} would draw first, with seed {recipe.seed}.]"
+        )
+        found = drawn.planned(recipe, p, margin)
     one, two, three = st.columns(3, gap="large")
     with one:
         drawn.how_much_stays(found, p)
@@ -96,5 +102,7 @@ with right:
     scene.which_lambda(now, present()[0])
 st.space("small")
 st.subheader("What was really drawn?")
-moving = (run := drawn.own_run(view().recipe())) is not None and run.status().state in MOVING
-st.fragment(lower, run_every=transport.TICK * 2 if moving else None)()
+run = drawn.own_run(view().recipe())
+status = None if run is None else run.status()
+recipe_knobs(trained=run is not None)
+st.fragment(live, run_every=transport.interval([status] if status else []))(run, status)

@@ -31,6 +31,10 @@ def beside(run: RunFolder) -> list[RunFolder]:
         return []
     chosen = [name for name in view().scores.beside if name in others][:BESIDE]
     st.session_state["scores.beside"] = chosen
+
+    def laid_beside() -> None:
+        change("scores.beside", ",".join(st.session_state["scores.beside"][:BESIDE]))
+
     with st.popover("Beside it", icon=":material/compare:", type="tertiary"):
         st.pills(
             "Other runs, at most three",
@@ -38,7 +42,7 @@ def beside(run: RunFolder) -> list[RunFolder]:
             selection_mode="multi",
             format_func=lambda name: label(others[name]),
             key="scores.beside",
-            on_change=lambda: change("scores.beside", ",".join(st.session_state["scores.beside"][:BESIDE])),
+            on_change=laid_beside,
         )
     return [others[name] for name in chosen]
 

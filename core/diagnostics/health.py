@@ -146,7 +146,8 @@ def _gap(m: str, n: str, a: Tensor, b: Tensor, edges: Edges = EDGES) -> Reading:
 def _retrieval(source: str, to: str, a: Tensor, b: Tensor) -> Reading:
     found: Retrieval = retrieval(a, b)
     verdict = aligned(found.r1, found.n, found.chance1)
-    ties = f" {100 * found.ties:.0f}% tie and count by expectation." if found.ties else " None tie."
+    tied = f"{100 * found.ties:.0f}%" if found.ties >= 0.005 else "Fewer than 1%"
+    ties = f" {tied} tie and count by expectation." if found.ties else " None tie."
     more = f" Among the first ten {100 * found.r10:.0f}%; median rank {found.median_rank:.0f} of {found.size}."
     return Reading(
         f"{source} → {to}", found.r1, found.chance1, replace(verdict, sentence=verdict.sentence + more + ties), 1.0

@@ -39,18 +39,20 @@ def serve(idle_seconds: float = IDLE_SECONDS) -> None:
 
 
 def _answer_all(idle_seconds: float, warm_up: float) -> None:
-    """Answer what comes, until nothing has come for a while."""
+    """Answer what is there and what comes, until nothing has come for a while."""
     say("ready", warm_up)
     since = time.monotonic()
-    while time.monotonic() - since < idle_seconds:
+    while True:
         waiting = sorted((layouts_home() / "wanted").glob("[!.]*.npz"), key=_newest_first)
-        if not waiting:
+        if waiting:
+            say("working", warm_up)
+            _serve_one(waiting[0])
+            say("ready", warm_up)
+            since = time.monotonic()
+        elif time.monotonic() - since >= idle_seconds:
+            return
+        else:
             time.sleep(_PATIENCE)
-            continue
-        say("working", warm_up)
-        _serve_one(waiting[0])
-        say("ready", warm_up)
-        since = time.monotonic()
 
 
 def _warm_up(usual: float) -> float:

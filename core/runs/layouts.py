@@ -26,8 +26,8 @@ from core.diagnostics.maps import COLD_EPOCHS
 from core.diagnostics.trust import trustworthiness
 from core.environment import code_version
 from core.home import home
+from core.runs import launch
 from core.runs.folder import write_arrays, write_json
-from core.runs.launch import detach
 from core.runs.locks import is_held
 
 MEASURED = 2_000
@@ -172,7 +172,7 @@ def start() -> None:
     now = worker()
     if now.doing in ("asleep", "gone"):
         say("starting", now.warm_up)
-        detach(["layout"], layouts_home() / "log.txt")
+        launch.detach(["layout"], layouts_home() / "log.txt")
 
 
 def say(doing: Doing, warm_up: float) -> None:

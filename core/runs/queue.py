@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
@@ -63,7 +63,7 @@ class Turn:
             self._slot = None
 
     @contextmanager
-    def _waiting(self) -> Iterator[None]:
+    def _waiting(self) -> Generator[None]:
         if self.polite:
             yield
             return

@@ -1,5 +1,6 @@
 """What every chart function returns: a figure, its words for those who cannot see it, and the numbers behind it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,9 +25,14 @@ class Chart:
 
 
 def plain(values: ArrayLike, digits: int = 4) -> list[Any]:
-    """Numbers as nested lists for JSON, rounded to `digits`; what is not finite becomes None, a gap."""
-    array = np.round(np.asarray(values, dtype=float), digits)
+    """Numbers as nested lists for JSON; what is not finite becomes None, a gap.
+
+    Rounded to `digits` decimals, and to more where all numbers are small, so that a curve of small forces stays smooth.
+    """
+    array = np.asarray(values, dtype=float)
     finite = np.isfinite(array)
+    largest = float(np.abs(array[finite]).max(initial=0))
+    array = np.round(array, digits + max(0, -math.floor(math.log10(largest))) if largest else digits)
     if finite.all():
         return array.tolist()
     gaps = array.astype(object)

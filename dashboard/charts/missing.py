@@ -92,7 +92,7 @@ def subsets(
         ),
         source.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x=x("low"), x2="high:Q", y=y, color=colour()),
         _dots(source, True, x=x("mean"), y=y, color=colour(), tooltip=tooltip),
-        _dots(source, False, x=x("mean"), y=y, color=colour(), tooltip=tooltip),
+        *([_dots(source, False, x=x("mean"), y=y, color=colour(), tooltip=tooltip)] if len(results) > 1 else []),
         plot(matrix)
         .mark_circle(size=110)
         .encode(x=x("x"), y=y, color=colour(), opacity=alt.condition(alt.datum.there, alt.value(1), alt.value(FAINT))),

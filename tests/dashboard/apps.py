@@ -132,7 +132,9 @@ def seen(app: AppTest) -> Seen:
 
 def _panel(node: Any, holders: tuple[Block, ...]) -> Panel:
     proto = node.proto
-    key = re.sub(r"^\$\$ID-[0-9a-f]+-", "", proto.id)
+    # Altair charts have no id of their own; their panel's `?` has one.
+    why = next((e.proto.id for e, _ in nodes(holders[-1]) if "-why_" in str(getattr(e.proto, "id", ""))), "")
+    key = re.sub(r"^\$\$ID-[0-9a-f]+-", "", proto.id or why.replace("-why_", "-c_"))
     words = [str(getattr(each, "value", "")) for each, _ in nodes(holders[-1])]
     direct = [str(getattr(each, "value", "")) for each in holders[-1].children.values()]
     title = next((word.strip("*") for word in words if re.fullmatch(r"\*\*.+\*\*", word)), "")

@@ -85,6 +85,27 @@ def test_the_law_of_the_recipe_decides_the_share(charts):
     assert charts["lambda"].columns["lambda"][0] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ({"mixing.unit": "step", "mixing.half": "7", "steps": "21"}, "from step 7 on; at the end, step 21, the mixed"),
+        ({"mixing.unit": "step", "mixing.half": "30", "steps": "20"}, "stays below half its weight"),
+        ({"mixing.unit": "step", "mixing.weight": "constant"}, "from step 0 on"),
+    ],
+)
+def test_the_ramp_says_when_half_is_reached(link, said):
+    assert said in seen(opened("margins", DMM | link)).panels["c_ramp"].sentence
+
+
+def test_a_knob_of_the_recipe_changes_the_link_and_every_chart(charts):
+    app = opened("margins", DMM)
+    before = dict(charts)
+    well(app.segmented_control(key="mixing.law").set_value("fixed").run())
+    assert link_of(app)["mixing.law"] == "fixed"
+    assert charts["law"].columns != before["law"].columns
+    assert "0% of draws" in seen(app).panels["c_lambda"].chip
+
+
 def test_without_a_run_the_plans_are_those_that_a_run_would_draw(charts):
     found = seen(opened("margins", DMM))
     assert any("Not trained yet" in text for text in found.texts)

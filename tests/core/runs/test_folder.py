@@ -60,7 +60,12 @@ def test_a_run_just_queued_has_time_to_start(folder):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("{", "is not JSON"), ("[]", "expected an object"), ("{}", "no recipe.json"), ('{"schema_version": 2}', "version 2")],
+    [
+        ("{", "is not JSON"),
+        ("[]", "expected an object"),
+        ("{}", "no recipe.json"),
+        ('{"schema_version": 2}', "version 2"),
+    ],
 )
 def test_a_damaged_recipe_is_one_sentence(folder, content, says):
     (folder.path / "recipe.json").write_text(content)

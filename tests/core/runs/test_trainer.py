@@ -3,13 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.core.runs.conftest import VARIANTS, small
 
 from core.data.loading import load
 from core.encoders.registry import build
 from core.losses.registry import LOSSES
 from core.runs.trainer import Trainer, Unfit, check_fit
 from core.streams import stream
+from tests.core.runs.conftest import VARIANTS, small
 
 
 def trainer(recipe, device="cpu"):
@@ -104,5 +104,5 @@ def test_a_loss_that_needs_labels_is_refused_where_there_are_none():
 
     recipe = small(loss__kind="supcon")
     bare = dataclasses.replace(load(recipe.data), classes=())
-    with pytest.raises(Unfit, match="SupCon .* needs labels"):
+    with pytest.raises(Unfit, match=r"SupCon .* needs labels"):
         check_fit(recipe, bare)
