@@ -1,5 +1,7 @@
 """What a loss returns: who pays how much, and the pair scores that took part, nothing reduced."""
 
+import functools
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -62,7 +64,7 @@ class Paid:
 
     def total(self) -> Tensor:
         """() the sum of all terms: the only reduction, made by whoever trains or looks."""
-        return torch.stack([term.value() for term in self.terms.values()]).sum()
+        return functools.reduce(operator.add, [term.value() for term in self.terms.values()])
 
     def scaled(self, factor: float) -> "Paid":
         return replace(self, terms={name: term.scaled(factor) for name, term in self.terms.items()})

@@ -75,9 +75,11 @@ def _commit(address: str, label: str, text: Callable[[Any], str] = spell) -> Cal
 
 
 def _show(address: str, value: Any) -> None:
-    """Let the widget show the view's value, also after something else than the widget has changed it."""
-    if st.session_state.get(address) != value:
-        st.session_state[address] = value
+    """Let the widget show the value of the view.
+
+    Told anew in every run: a widget inside a popover is made when that is opened, and would start from its minimum.
+    """
+    st.session_state[address] = value
 
 
 def _choice(

@@ -60,6 +60,8 @@ def body(source: Source, modality: str) -> None:
 def moving_body(run: RunFolder, modality: str) -> None:
     """The map at the cursor, with the slider, and what the run is doing."""
     transport.status_line(open_run(run.path.name)[1], run, run.status())
+    if view().map.items == "all":
+        st.markdown(":small[All items are placed when a run is done; these are the ones that it recorded on its way.]")
     transport.slider(transport.recorded(run), run.status().steps)
     body(source_of(run), modality)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.data.registry import DataSet, Modality
@@ -24,6 +23,7 @@ from core.runs.payment import modality_pairs, pay_all
 from core.streams import stream
 
 PROBE = 256
+SMALLEST = 1e-24
 
 
 class Unfit(Refusal):
@@ -66,6 +66,11 @@ class LearnedScalars(nn.Module):
     def forward(self) -> dict[str, Tensor]:
         """Name -> () value within its range."""
         return {name: self.logs[name].exp().clamp(spec.low, spec.high) for name, spec in self.ranges.items()}
+
+
+def on_sphere(x: Tensor) -> Tensor:
+    """(n, D) rows scaled to length 1; the same as normalising, with a shorter way back."""
+    return x * x.square().sum(dim=-1, keepdim=True).clamp_min(SMALLEST).rsqrt()
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ class Trainer:
             names = [name for name in inputs if self.tower[name] == tower]
             with self.precision():
                 out = self.model[tower](torch.cat([inputs[name] for name in names]))
-            unit = F.normalize(out.float(), dim=-1)
+            unit = on_sphere(out.float())
             z |= dict(zip(names, unit.chunk(len(names)), strict=True))
         return z
 
@@ -193,7 +198,7 @@ class Trainer:
         clock = self.clock(self.step)
         items = self._items(clock)
         self.model.train()
-        torch.manual_seed(stream(self.recipe.seed, "dropout", self.step).initial_seed())
+        self._seed_dropout()
         x = self._batch(items, self.step)
         z = self.encode(x)
         clean = pay_all(self.recipe, z, self.labels[items], self.learned())
@@ -201,6 +206,14 @@ class Trainer:
             return Paying(clean, None)
         mixed, _, plan = self.mix(x, z, items, clock)
         return Paying(self.mixing.combine(clean, mixed, clock, self.recipe.mixing), plan)
+
+    def _seed_dropout(self) -> None:
+        """Let the masks of this step depend on its address alone."""
+        seed = stream(self.recipe.seed, "dropout", self.step).initial_seed()
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def record(self, paying: Paying) -> dict[str, Tensor]:
         """Column -> () value of the present step, still on the device."""

@@ -238,8 +238,10 @@ def test_a_loop_shows_what_it_caught_and_the_true_neighbours_of_its_middle(monke
 
 
 def test_neighbours_in_both_modalities_are_other_items_each_once():
-    source = map_view.of_run(plant({"left": unit(120, 8, 1), "right": unit(120, 8, 2)}).path.name, None)
-    points = map_view.cloud(source, "both")
+    left = unit(120, 8, 1)
+    right = left + 0.1 * unit(120, 8, 2)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    points = map_view.cloud(map_view.of_run(plant({"left": left, "right": right}).path.name, None), "both")
     found = points.item[map_view.alike(points, 130, 8)]
     slow: list[int] = []
     for row in sorted(range(240), key=lambda row: -float(points.z[row] @ points.z[130])):
@@ -295,3 +297,26 @@ def test_a_file_is_drawn_as_it_is_and_without_labels_nothing_is_in_ink(figures):
 
 def test_names_are_shown_as_they_are_spelt():
     assert map_panels.plain("keycap: *[2]") == r"keycap\: \*\[2\]"
+
+
+def test_the_shuffled_twin_keeps_a_gap_and_parts_the_pairs():
+    left = unit(400, 8, 1)
+    shifted = left + 3
+    z = np.concatenate([left, shifted / np.linalg.norm(shifted, axis=1, keepdims=True)]).astype(np.float32)
+    part = np.repeat([0, 1], 400)
+    twin = map_view.shuffled_twin(z, part)
+    pairs = [float((x[:400] * (x[400:] - x[400:].mean(axis=0))).sum(axis=1).mean()) for x in (z, twin)]
+    assert abs(pairs[1]) < 0.1 * pairs[0]
+    gaps = [np.linalg.norm(x[:400].mean(axis=0) - x[400:].mean(axis=0)) for x in (z, twin)]
+    assert gaps[1] == pytest.approx(gaps[0], rel=0.05)
+
+
+def test_a_step_that_is_not_finite_is_said_and_earlier_ones_are_still_drawn(figures):
+    run = plant({"left": unit(120, 8, 1), "right": unit(120, 8, 2)})
+    last = run.snapshot(run.snapshots()[-1])
+    write_arrays(run.path / "snapshots" / "24.npz", last | {"z.left": np.full_like(last["z.left"], np.nan)})
+    app = opened("map", link(run, map__items="probe"))
+    assert "not finite numbers: the run diverged; choose an earlier step" in app.error[0].value
+    assert "cursor" in [each.key for each in app.select_slider]
+    opened("map", link(run, map__items="probe", at="0"))
+    assert np.isfinite(places(figures["map"])).all()

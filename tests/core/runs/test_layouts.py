@@ -54,9 +54,9 @@ def test_a_request_is_served_and_made_once_for_the_same_content(drawn):
     assert len(drawn) == 1
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
+def test_whatever_decides_the_map_decides_the_key():
+    asked = [
+        Wanted(cloud()),
         Wanted(cloud(seed=1)),
         Wanted(cloud(), start=np.zeros((60, 2), np.float32)),
         Wanted(cloud(), start=np.ones((60, 2), np.float32)),
@@ -65,10 +65,8 @@ def test_a_request_is_served_and_made_once_for_the_same_content(drawn):
         Wanted(cloud(), epochs=30),
         Wanted(cloud(), seed=1),
         Wanted(cloud().reshape(100, 3)),
-    ],
-)
-def test_whatever_decides_the_map_decides_the_key(other):
-    assert other.key != Wanted(cloud()).key
+    ]
+    assert len({wanted.key for wanted in asked}) == len(asked)
 
 
 def test_the_newest_request_comes_first(drawn):
@@ -80,7 +78,7 @@ def test_the_newest_request_comes_first(drawn):
 
 
 def test_what_is_withdrawn_while_it_is_drawn_is_dropped(drawn, monkeypatch):
-    key, other = layouts.ask(Wanted(cloud())), layouts.ask(Wanted(cloud(seed=1)))
+    key = layouts.ask(Wanted(cloud()))
     draw = layout_worker._draw
 
     def meanwhile(asked):
@@ -91,7 +89,7 @@ def test_what_is_withdrawn_while_it_is_drawn_is_dropped(drawn, monkeypatch):
     serve(idle_seconds=0)
     assert layouts.find(key) is None
     assert not layouts.is_waiting(key)
-    assert layouts.find(other) is not None
+    assert len(drawn) == 1
 
 
 def test_a_map_that_fails_is_answered_by_a_sentence_and_asked_for_again_only_after_it_was_withdrawn(drawn):
