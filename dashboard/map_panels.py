@@ -14,7 +14,7 @@ from dashboard.charts.map import caught, landmarks, scatter_map, trio
 from dashboard.link import change
 from dashboard.map_view import Cloud, Plane, Waiting, alike, around, middle
 from dashboard.panel import panel, show
-from dashboard.stage import thumbnails
+from dashboard.points import thumbnails
 
 SHOWN, NEAR, ROW = 24, 8, 8
 POLL = 0.5
@@ -187,7 +187,7 @@ def _progress(now: layouts.Worker, waiting: Waiting, drawn: bool) -> tuple[float
         text = f"UMAP gets ready, once for all maps: {spent:.0f} s; last time it took {now.warm_up:.0f} s."
         return min(0.9, spent / max(now.warm_up, 1.0)), text
     left = len(waiting.keys) if drawn else 3
-    return 1 - left / 3, "UMAP draws; PCA stands in meanwhile." if not drawn else "UMAP draws the two controls."
+    return 1 - left / 3, "UMAP draws; PCA stands in meanwhile." if not drawn else "UMAP draws two maps to compare with."
 
 
 def _give_up(waiting: Waiting) -> None:

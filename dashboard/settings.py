@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from core.addresses import knobs, read
+from core.addresses import knobs, read, spell
 from core.losses.registry import LOSSES
+from core.recipe import Recipe
 from core.runs.demo import presets
 from dashboard.controls import WIDTH, knob
 from dashboard.link import change, replace, view
@@ -11,6 +12,22 @@ from dashboard.link import change, replace, view
 FRONT = ("loss.temperature", "loss.margin", "mixing.margin")
 LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
 DATA = {preset["title"]: preset["link"] for preset in presets()["data"]}
+
+
+def lane_names(first: Recipe, second: Recipe) -> tuple[str, str]:
+    """What two lanes are called: loss and mixing, and where these are the same, the first setting that differs."""
+    names = [
+        LOSS_NAMES[recipe.loss.kind] + (" + DMM" if recipe.mixing.kind == "dmm" else "") for recipe in (first, second)
+    ]
+    if names[0] != names[1]:
+        return names[0], names[1]
+    for part in ("loss", "mixing"):
+        one, other = getattr(first, part), getattr(second, part)
+        for name, field in type(one).model_fields.items():
+            if getattr(one, name) != getattr(other, name):
+                said = (f"{names[0]}, {field.title} {spell(getattr(each, name))}" for each in (one, other))
+                return next(said), next(said)
+    return names[0], f"{names[1]} again"
 
 
 def data_choice() -> None:

@@ -11,17 +11,17 @@ from core.data.registry import DataSet
 from core.diagnostics import verdicts
 from core.diagnostics.levels import chance_level, floor_level
 from core.losses.registry import LOSSES
+from core.params import Params
 from core.recipe import Recipe
 from core.runs.folder import RunFolder
 from dashboard import words
-from dashboard.charts.circle import circle
 from dashboard.charts.curve import curve
 from dashboard.charts.hills import hills
 from dashboard.charts.push import push
 from dashboard.charts.strip import strip
 from dashboard.lab import Frame, frames
 from dashboard.panel import show
-from dashboard.thumbnails import urls
+from dashboard.points import picture
 
 ROWS = 5
 GROUPS = ("hardest\n1%", "1–5%", "5–20%", "20–50%", "easiest\n50%")
@@ -29,12 +29,15 @@ GROUPS = ("hardest\n1%", "1–5%", "5–20%", "20–50%", "easiest\n50%")
 
 @dataclass(frozen=True)
 class Scene:
-    """What a lane shows: a recipe, its data, and its frames up to the cursor, the present one last."""
+    """What a lane shows: a recipe, its data, its frames up to the cursor, the present one
+    last, and the newest frame of the run."""
 
     recipe: Recipe
     data: DataSet
     frames: tuple[Frame, ...]
     rows: tuple[Mapping[str, float], ...]
+    run: str
+    last: Frame
     lane: str = ""
 
     @property
@@ -49,41 +52,27 @@ def scene(recipe: Recipe, data: DataSet, run: RunFolder, steps: list[int], at: i
     """The scene of a run at the recorded step `at`, with up to four evenly spaced steps before it."""
     past = [step for step in steps if step <= at]
     picks = sorted({past[round(i)] for i in np.linspace(0, len(past) - 1, ROWS)})
-    return Scene(recipe, data, tuple(frames(run, picks)), tuple(run.metrics()), lane)
-
-
-def thumbnails(data: DataSet, items: np.ndarray) -> list[str] | None:
-    """Addresses of the items' pictures, or None where the data has none."""
-    if data.thumbnails is None:
-        return None
-    rows = items.tolist()
-    pictures = data.thumbnails
-    return urls(data.digest[:16], rows, lambda: pictures)
+    last = frames(run, steps[-1:])[0]
+    return Scene(recipe, data, tuple(frames(run, picks)), tuple(run.metrics()), run.path.name, last, lane)
 
 
 def points(s: Scene) -> None:
-    """Where everything stands: a circle, or the two leading directions of more dimensions."""
+    """Where everything stands, and how many items have found their partner."""
     f, n = s.now, len(s.now.items)
     verdict = f.collapse if f.collapse.state == "bad" else verdicts.aligned(f.found / n, n, 1 / n)
-    mixed = f" {words.mixed('Mixed pictures')} lie between two." if f.mixed is not None else ""
+    first, second = [m.name for m in s.data.modalities][:2]
+    pair = f" (first pair: {first} and {second})" if len(s.data.modalities) > 2 else ""
+    chart, drawn = picture(s.recipe, s.data, s.run, f, s.last)
+    mixed = f" {words.mixed()} lie between two." if f.mixed is not None else ""
     sentence = (
-        f"{f.found} of {n} items sit nearest to {words.positives('their own partner', 'dot')}; chance is 1.{mixed}"
+        f"{f.found} of {n} items sit nearest to {words.positives('their own partner', 'dot')}{pair}; "
+        f"chance is 1.{mixed}{drawn}"
     )
     why = (
-        "Each picture stands outside the circle at the place its network gives it; its name is a dot on the circle.",
-        "A line joins the two halves of a pair. Training turns the networks so that the halves meet and everything "
-        "else keeps away. The count says for how many items no other item's partner is nearer.",
+        "Each item stands where its network puts it, once for each half of its pair; a line joins the two halves.",
+        "Training turns the networks so that the halves meet and everything else keeps away. The count says for how "
+        "many items no other item's partner is nearer, in all dimensions.",
         rf"{f.found}/{n}\ \text{{ have }}\ \arg\max_j s_{{ij}} = i",
-    )
-    names = [s.data.names[i] for i in f.items]
-    shown = f if n <= 64 else None
-    chart = circle(
-        f.a if shown else f.a[:64],
-        f.b if shown else f.b[:64],
-        urls=thumbnails(s.data, f.items[:64]),
-        mixed=None if f.mixed is None else f.mixed[:64],
-        names=names[:64],
-        classes=s.data.labels[f.items[:64]].numpy(),
     )
     show(s.key("points"), "Does each item find its partner?", sentence, chart, why=why, verdict=verdict)
 
@@ -138,10 +127,13 @@ def who_is_pushed(s: Scene) -> None:
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)
-def levels(recipe: Recipe, n: int) -> tuple[float, float | None]:
-    """The loss when all embeddings are equal, and when they are evenly spaced and aligned."""
-    labels = None
-    return chance_level(recipe.loss, n, labels), floor_level(recipe.loss, n, recipe.encoder.dim, labels)
+def levels(loss: Params, n: int, dim: int) -> tuple[float, float | None]:
+    """The loss of n items when all embeddings are equal, and when they are evenly spaced and aligned.
+
+    A loss that takes labels has no floor here: it depends on the classes of each batch.
+    """
+    labelled = LOSSES.of(loss).inputs.get("labels", False)
+    return chance_level(loss, n), None if labelled else floor_level(loss, n, dim)
 
 
 def learning(s: Scene) -> None:
@@ -153,7 +145,10 @@ def learning(s: Scene) -> None:
     clean = [sum(v for k, v in row.items() if k.startswith("term.clean")) or row["loss"] for row in rows]
     steps = [row["step"] for row in rows]
     batch = min(s.recipe.method.batch, len(s.data.split.train))
-    chance, floor = levels(s.recipe, batch)
+    at = max((row for row in rows if row["step"] <= s.now.step), key=lambda row: row["step"], default=rows[0])
+    tau = at.get("learned.temperature")
+    loss = s.recipe.loss if tau is None else s.recipe.loss.model_copy(update={"temperature": tau})
+    chance, floor = levels(loss, batch, s.recipe.encoder.dim)
     past = [value for step, value in zip(steps, clean, strict=True) if step <= s.now.step]
     verdict = verdicts.progress(past, chance)
     low = "" if floor is None else f" Evenly spaced pairs would pay {words.number(floor)}."

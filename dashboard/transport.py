@@ -157,15 +157,14 @@ def slider(steps: list[int], last: int) -> None:
 
 
 def status_line(recipe: Recipe, run: RunFolder, status: Status, name: str = "") -> None:
-    """What the run is doing, in a sentence, with the button that goes with it."""
+    """What the run is doing, in a sentence, with the button that goes with it; `name` tells lanes apart."""
     complaint()
     if status.state == "done":
         return
     more = "" if status.state in MOVING else status.message
     text = f"{NOTES.get(status.state, '')} {more}".strip() or f"Training: step {status.step} of {status.steps}."
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        lead = f"**{name}** " if name else ""
-        st.markdown(f":small[{lead}{text}]", width="content")
+        st.markdown(f":small[{text}]", width="content")
         key = f"{name or 'run'}_{status.state}"
         if status.state in MOVING:
             st.button("Stop", icon=":material/stop:", key=f"stop_{key}", type="tertiary", on_click=run.ask_to_stop)

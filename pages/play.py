@@ -9,7 +9,7 @@ from core.runs.trainer import check_fit
 from dashboard import stage, transport
 from dashboard.lab import data_of, find, first_frame, follow_change
 from dashboard.link import replace, view, write_link
-from dashboard.settings import LOSS_NAMES, controls, more
+from dashboard.settings import controls, lane_names, more
 
 
 def panels(scene: stage.Scene, narrow: bool) -> None:
@@ -41,12 +41,10 @@ def lanes() -> list[tuple[str, Recipe]]:
     if first != asked:
         replace(view().with_recipe(first.model_dump()))
     st.session_state["shown"] = first
-    recipes = [first, *([view().second()] if view().lane.on else [])]
-    return [(title(recipe) if len(recipes) > 1 else "", recipe) for recipe in recipes]
-
-
-def title(recipe: Recipe) -> str:
-    return LOSS_NAMES[recipe.loss.kind] + (" + DMM" if recipe.mixing.kind == "dmm" else "")
+    if not view().lane.on:
+        return [("", first)]
+    second = view().second()
+    return list(zip(lane_names(first, second), (first, second), strict=True))
 
 
 def lane(index: int, name: str, recipe: Recipe, run: RunFolder, status: Status | None, steps: list[int]) -> None:
@@ -63,8 +61,10 @@ def lane(index: int, name: str, recipe: Recipe, run: RunFolder, status: Status |
         at = transport.cursor(steps or own)
         panels(stage.scene(recipe, data_of(recipe), run, own, at, key), bool(name))
     else:
-        st.markdown(":small[Not trained yet: this is the network as it starts. Press **Play**.]")
-        panels(stage.Scene(recipe, data_of(recipe), (first_frame(recipe),), (), key), bool(name))
+        todo = "" if status else " Press **Play**."
+        st.markdown(f":small[Not trained yet: this is the network as it starts.{todo}]")
+        start = first_frame(recipe)
+        panels(stage.Scene(recipe, data_of(recipe), (start,), (), f"{run.path.name} untrained", start, key), bool(name))
 
 
 def show(shown: list[tuple[str, Recipe]]) -> None:
@@ -73,11 +73,12 @@ def show(shown: list[tuple[str, Recipe]]) -> None:
     before = [run.status() if run.path.exists() else None for run in runs]
     if not any(before):
         st.session_state["playing"] = False
+    plays = transport.playing()
 
     @st.fragment(run_every=transport.interval([status for status in before if status]))
     def live() -> None:
         now = [run.status() if run.path.exists() else None for run in runs]
-        if [s and s.state for s in now] != [s and s.state for s in before]:
+        if [s and s.state for s in now] != [s and s.state for s in before] or transport.playing() != plays:
             st.rerun()
         steps = transport.recorded(runs[0]) if now[0] and now[0].state != "damaged" else []
         transport.advance(steps, any(s and s.state in MOVING for s in now))
@@ -97,7 +98,7 @@ def show(shown: list[tuple[str, Recipe]]) -> None:
     live()
 
 
-with st.container(horizontal=True, horizontal_alignment="distribute", wrap=False):
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", wrap=False):
     st.subheader("What does this loss do to the points?")
     more()
 with st.container(horizontal=True, gap="small"):

@@ -2,24 +2,24 @@
 
 The rule reads the English name and the subgroup, nothing else:
 
-1. Some subgroups are sets drawn after one pattern, and are a family each: the kinds of yellow faces, cat faces, hearts,
-   heads of people, forbidding signs, arrows, zodiac signs, buttons of a player, punctuation marks, keycaps, letters in
-   squares, circles and squares of all colours, flags.
+1. Some subgroups are sets drawn after one pattern, and are a family each: cat faces, the wise monkeys, hearts, heads of
+   people, forbidding signs, arrows, zodiac signs, buttons of a player, punctuation marks, keycaps, letters in squares,
+   circles and squares of all colours, flags.
 2. Elsewhere the name is stripped to its bare form. It ends before its first preposition ("sun behind cloud" is a
    sun); words that tell who, which way, which colour, size or state are dropped (man, woman, left, oncoming, red,
    small, open, ...), "tiger face" is a tiger, and plurals become singular.
-3. A bare name that ends in another emoji's whole bare name joins it ("spouting whale" the whale, "guide dog" the dog).
+3. A bare name that ends in another emoji's whole bare name joins it ("spouting whale" the whale, "slightly smiling
+   face" the smiling ones).
 4. A small table joins what is one pattern under several words (mermaid and merman, o'clock and thirty, all medals).
 
-What is left apart are different things that share a noun which is no emoji of its own: a soccer ball and a crystal
-ball may stand on both sides of a split, and so may faces of two kinds.
+What is left apart are different things that share a noun which is no emoji of its own, and faces of different
+expression: a soccer ball and a crystal ball may stand on both sides of a split, and so may a smile and a frown.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 
 SETS: Mapping[int, str] = {
-    **{subgroup: f"faces {subgroup}" for subgroup in range(11)},
     12: "cat",
     13: "monkey",
     14: "heart",

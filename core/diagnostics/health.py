@@ -97,6 +97,10 @@ def card(
     return {key: readings for key, readings in found.items() if readings}
 
 
+def _percent(share: float) -> str:
+    return "<1%" if 0 < share < 0.005 else f"{100 * share:.0f}%"
+
+
 def _rank(name: str, z: Tensor) -> Reading:
     value, most = effective_rank(z), max_rank(*z.shape)
     return Reading(name, value, chance_effective_rank(*z.shape), collapsed(spread(z), value, most), most)
@@ -135,7 +139,7 @@ def gap_share(a: Array, b: Array) -> float:
 
 def _gap(m: str, n: str, a: Tensor, b: Tensor, edges: Edges = EDGES) -> Reading:
     value, share = modality_gap(a, b), gap_share(a, b)
-    text = f"Their centres are {value:.2f} apart, which explains {100 * share:.0f}% of all differences."
+    text = f"Their centres are {value:.2f} apart, which explains {_percent(share)} of all differences."
     if share <= edges.one_cloud:
         verdict = Verdict("one cloud", "ok", text)
     else:
@@ -146,9 +150,8 @@ def _gap(m: str, n: str, a: Tensor, b: Tensor, edges: Edges = EDGES) -> Reading:
 def _retrieval(source: str, to: str, a: Tensor, b: Tensor) -> Reading:
     found: Retrieval = retrieval(a, b)
     verdict = aligned(found.r1, found.n, found.chance1)
-    tied = f"{100 * found.ties:.0f}%" if found.ties >= 0.005 else "Fewer than 1%"
-    ties = f" {tied} tie and count by expectation." if found.ties else " None tie."
-    more = f" Among the first ten {100 * found.r10:.0f}%; median rank {found.median_rank:.0f} of {found.size}."
+    ties = f" {_percent(found.ties)} tie and count by expectation." if found.ties else " None tie."
+    more = f" Among the first ten {_percent(found.r10)}; median rank {found.median_rank:.0f} of {found.size}."
     return Reading(
         f"{source} → {to}", found.r1, found.chance1, replace(verdict, sentence=verdict.sentence + more + ties), 1.0
     )
@@ -180,8 +183,8 @@ def _probes(given: Labelled, before: Mapping[str, tuple[Reading, ...]]) -> dict[
 
 def _probe(name: str, now: Probe, before: float | None) -> Reading:
     floor = max(now.chance, now.majority)
-    text = f"{100 * now.accuracy:.0f}% of {now.n} right; the commonest class alone gives {100 * now.majority:.0f}%"
-    text += "." if before is None else f", the untrained network {100 * before:.0f}%."
+    text = f"{_percent(now.accuracy)} of {now.n} right; the commonest class alone gives {_percent(now.majority)}"
+    text += "." if before is None else f", the untrained network {_percent(before)}."
 
     def beats(level: float) -> bool:
         return now.accuracy > level + THRESHOLDS.near_chance_sd * (level * (1 - level) / now.n) ** 0.5

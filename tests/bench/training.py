@@ -17,9 +17,7 @@ from core.streams import stream
 from tests.bench.paired import ratio
 
 STEPS = 40
-RECIPE = read(
-    {"data.kind": "digits", "loss.kind": "info_nce", "method.batch": "256", "encoder.dim": "64"}, Recipe()
-)[0]
+RECIPE = read({"data.kind": "digits", "loss.kind": "info_nce", "method.batch": "256", "encoder.dim": "64"}, Recipe())[0]
 
 
 class ByHand:
@@ -97,7 +95,11 @@ def naive(trainer: Trainer) -> None:
 def run() -> list[tuple[str, float, str]]:
     torch.set_num_threads(1)
     data = load(RECIPE.data)
-    ours, looped, hand = Trainer(RECIPE, data, torch.device("cpu")), Trainer(RECIPE, data, torch.device("cpu")), ByHand()
+    ours, looped, hand = (
+        Trainer(RECIPE, data, torch.device("cpu")),
+        Trainer(RECIPE, data, torch.device("cpu")),
+        ByHand(),
+    )
     epoch = len(data.split.train) // 256
     return [
         ("step / the same without autograd", ratio(ours.advance, hand.step, times=(STEPS, STEPS)), "<= 1.25"),

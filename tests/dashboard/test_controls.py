@@ -134,6 +134,14 @@ def test_a_kind_is_chosen_from_all_there_are_and_brings_its_own_defaults(place):
     assert len(box.options) == len(kinds)
 
 
+@pytest.mark.parametrize("link", [{}, {"data": "circle"}, {"mixing": "dmm"}], ids=lambda link: str(*link.values()))
+def test_every_widget_is_told_its_value_in_every_run(link):
+    """A widget that is made later, in a popover, knows nothing but the last message: it must hold the value."""
+    app = well(shown(link, *fields(link)).run())
+    silent = [key for key, widget in widgets(app).items() if not widget.proto.set_value]
+    assert silent == []
+
+
 def test_names_and_fewer_options_are_taken():
     app = well(
         AppTest.from_function(_named, default_timeout=PATIENCE).run(),

@@ -10,12 +10,14 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
+from core.addresses import read
 from core.losses.registry import LOSSES
 from core.runs import launch
 from core.runs.demo import presets
 from core.runs.folder import RunFolder
 from core.runs.worker import prepare
 from dashboard import transport
+from dashboard.link import DEFAULT
 from tests.dashboard.apps import (
     SMALL,
     link_of,
@@ -329,3 +331,42 @@ def test_nothing_is_started_by_looking(monkeypatch, tmp_path):
     monkeypatch.setattr(launch, "detach", lambda *words: pytest.fail(f"started {words}"))
     opened("play", SMALL | {"seed": "70"})
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+def test_two_lanes_of_one_loss_are_told_apart_by_what_differs(started):
+    both = SMALL | {"loss.kind": "info_nce", "loss.temperature": "0.05", "lane.on": "on", "lane.loss.kind": "info_nce"}
+    link = both | {"lane.loss.temperature": "1"}
+    app = opened("play", link)
+    assert [each.value for each in app.subheader][1:] == ["InfoNCE, Temperature τ 0.05", "InfoNCE, Temperature τ 1"]
+    for change in ({}, {"loss.temperature": "1"}):
+        train(SMALL | {"loss.kind": "info_nce", "loss.temperature": "0.05"} | change).say("cancelled", "Stopped.")
+    app = opened("play", link)
+    assert [button.label for button in app.button].count("Resume") == 2
+    same = opened("play", both | {"lane.loss.temperature": "0.05"})
+    assert [each.value for each in same.subheader][1:] == ["InfoNCE", "InfoNCE again"]
+    assert [button.label for button in same.button].count("Resume") == 2
+
+
+def test_a_lane_that_waits_is_not_told_to_press_play():
+    link = SMALL | {"seed": "43"}
+    prepare(recipe_of(link)).say("queued")
+    texts = seen(opened("play", link)).texts
+    assert any("Not trained yet" in text for text in texts)
+    assert not any("Press **Play**" in text for text in texts)
+
+
+def test_a_knob_moved_while_it_trains_stops_the_run_and_starts_a_branch_there(started, monkeypatch):
+    link, run = made("44", "running")
+    lines = (run.path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (run.path / "metrics.jsonl").write_bytes(b"".join(lines[:10]))
+    lock = FileLock(run.path / "lock", thread_local=False)
+    lock.acquire()
+    asked = []
+    monkeypatch.setattr(RunFolder, "ask_to_stop", lambda folder: (asked.append(folder.path), lock.release()))
+    app = opened("play", link)
+    well(app.select_slider(key="loss.temperature").set_value(0.19).run())
+    recipe = app.session_state["view"].recipe()
+    assert asked == [run.path]
+    assert (recipe.parent, recipe.from_step, recipe.loss.temperature) == (run.path.name, 10, 0.19)
+    assert [json.loads((folder.path / "recipe.json").read_text())["parent"] for folder in started] == [run.path.name]
+    assert read(link_of(app), DEFAULT)[0].recipe() == recipe

@@ -14,7 +14,7 @@ from tests.dashboard.apps import SMALL, recipe_of
 from tests.e2e.conftest import LONG, last_line, until
 
 pytestmark = pytest.mark.xdist_group("e2e")
-LINK = SMALL | {"steps": "60"}
+LINK = SMALL | {"steps": "60", "speed": "fast"}
 MOVING = ("c_points", "c_hills", "c_push", "c_learning")
 
 
@@ -57,6 +57,11 @@ def test_a_run_from_play_to_done(visit, server):
     assert described(page, "c_hills").get_attribute("aria-label") != before
     assert last_line(run)["step"] == 60
     expect(page.get_by_text(f"The loss is {last_line(run)['loss']:.2f}")).to_be_visible()
+    button(page, "play").click()
+    expect(button(page, "play")).to_contain_text("Pause")
+    expect(described(page, "c_learning")).not_to_have_attribute("aria-label", re.compile("at step 60:"))
+    expect(button(page, "play")).to_contain_text("Play")
+    expect(described(page, "c_learning")).to_have_attribute("aria-label", re.compile("at step 60:"))
 
 
 def test_a_run_goes_on_through_a_page_switch_a_reload_and_a_second_window(visit):
@@ -73,7 +78,14 @@ def test_a_run_goes_on_through_a_page_switch_a_reload_and_a_second_window(visit)
     fourth = training_step(other)
     assert first <= second <= third <= fourth
     assert fourth > first
+    address = other.url
+    other.get_by_role("button", name="More").click()
+    expect(other.get_by_label("Steps", exact=True)).to_have_value("100000")
+    other.keyboard.press("Escape")
+    expect(other.get_by_label("Steps", exact=True)).to_be_hidden()
     button(other, "stop_run_running").click()
+    expect(other.get_by_test_id("stToast")).to_have_count(0)
+    assert other.url == address
     for each in (page, other):
         expect(each.get_by_text(re.compile(r"Stopped at step \d+"))).to_be_visible()
 

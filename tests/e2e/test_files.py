@@ -1,0 +1,65 @@
+"""Loops drawn with the mouse, and files of the user's own."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.dashboard.apps import SMALL, train
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+
+def embeddings(path: Path, **more: np.ndarray) -> Path:
+    """Forty aligned vectors seen twice, in four classes."""
+    g = np.random.default_rng(0)
+    labels = np.arange(40) % 4
+    base = np.eye(4, 8)[labels] + 0.2 * g.standard_normal((40, 8))
+    arrays = {"left": base, "right": base + 0.1 * g.standard_normal((40, 8)), "labels": labels} | more
+    np.savez(path, **arrays)
+    return path
+
+
+def loop(page: Page, key: str) -> None:
+    """Draw a loop round the middle of a Plotly chart."""
+    area = page.locator(f".st-key-{key} .nsewdrag").first
+    expect(area).to_be_visible()
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box is not None
+    x, y, radius = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, 0.4 * min(box["width"], box["height"])
+    page.mouse.move(x + radius, y)
+    page.mouse.down()
+    for step in range(1, 25):
+        turn = step * math.tau / 24
+        page.mouse.move(x + radius * math.cos(turn), y + radius * math.sin(turn))
+    page.mouse.up()
+
+
+def test_a_loop_on_the_map_shows_what_was_caught(visit, server, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("PUSHPULL_HOME", str(server.home))
+        train(SMALL | {"encoder.dim": "3"})
+    page = visit("/map", SMALL | {"encoder.dim": "3"})
+    expect(page.get_by_text("Draw a loop on the map to choose your own")).to_be_visible()
+    loop(page, "c_map")
+    expect(page.get_by_text(re.compile(r"\d+ items? in your loop"))).to_be_visible()
+
+
+def test_a_file_that_is_dropped_is_read_and_its_link_opens_it_again(visit, tmp_path):
+    page = visit("/inspect")
+    drop = page.get_by_test_id("stFileUploaderDropzoneInput")
+    drop.set_input_files(embeddings(tmp_path / "bad.npz", left=np.full((40, 8), np.nan)))
+    expect(page.get_by_test_id("stAlert")).to_contain_text("left")
+    assert "digest" not in page.url
+    drop.set_input_files(embeddings(tmp_path / "good.npz"))
+    heading = page.get_by_text(re.compile(r"^File [0-9a-f]{8}$"))
+    expect(heading).to_be_visible()
+    name = heading.inner_text()
+    page.reload()
+    expect(page.get_by_text(name, exact=True)).to_be_visible()
+    assert f"data.digest={name.removeprefix('File ')}" in page.url
+    assert str(tmp_path) not in page.content()
