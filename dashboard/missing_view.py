@@ -7,7 +7,7 @@ import torch
 from core.data.loading import load
 from core.diagnostics.missing import AtRate, Outcomes, along_rates, outcomes
 from core.runs.folder import RunFolder, runs_home
-from dashboard.picker import recipe_of
+from core.runs.worker import recipe_of
 
 RATES = tuple(round(0.1 * k, 1) for k in range(11))
 

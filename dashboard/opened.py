@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from core.data.loading import load
-from core.data.npz import Npz, _read
+from core.data.npz import Npz, read
 from core.data.registry import DataSet
 from core.recipe import Recipe
 from core.refusal import Refusal
@@ -48,7 +48,7 @@ def file_embeddings(p: Any) -> tuple[DataSet, dict[str, np.ndarray]]:
     """
     if not isinstance(p, Npz):
         raise Refusal(f"The data of this link are '{p.kind}', and a file of yours was expected; add one here")
-    data, vectors = load(p), _read(p.digest).vectors
+    data, vectors = load(p), read(p.digest).vectors
     if not vectors:
         raise Refusal(f"'{data.title}' holds no vectors, and embeddings are vectors; train on it instead")
     for name, values in vectors.items():

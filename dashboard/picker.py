@@ -1,11 +1,12 @@
 """Which run a page is about: the one named in the link, the present recipe's, or the newest that fits."""
 
+import itertools
 from collections.abc import Callable
 
 import streamlit as st
 
-from core.recipe import Recipe
-from core.runs.folder import RunFolder, list_runs
+from core.runs.folder import DamagedRun, RunFolder, list_runs
+from core.runs.worker import recipe_of
 from dashboard.controls import WIDTH
 from dashboard.lab import find
 from dashboard.link import change, view
@@ -24,14 +25,23 @@ def started(run: RunFolder) -> bool:
 
 def label(run: RunFolder) -> str:
     """A run in a few words: loss, mixing, data, seed."""
-    recipe = run.recipe()
-    mixing = "" if recipe["mixing"]["kind"] == "none" else f" + {recipe['mixing']['kind']}"
-    return f"{recipe['loss']['kind']}{mixing}, {recipe['data']['kind']}, seed {recipe['seed']} · {run.path.name[:4]}"
+    recipe = recipe_of(run)
+    mixing = "" if recipe.mixing.kind == "none" else f" + {recipe.mixing.kind}"
+    return f"{recipe.loss.kind}{mixing}, {recipe.data.kind}, seed {recipe.seed} · {run.path.name[:4]}"
+
+
+def usable(run: RunFolder, fits: Callable[[RunFolder], bool]) -> bool:
+    """Whether a run is whole, of a recipe that this version understands, and fits."""
+    try:
+        recipe_of(run)
+        return run.status().state != "damaged" and fits(run)
+    except DamagedRun:
+        return False
 
 
 def candidates(fits: Callable[[RunFolder], bool]) -> list[RunFolder]:
     """Runs that fit, the one of the present view first, then the newest."""
-    runs = [run for run in list_runs() if run.status().state != "damaged" and fits(run)][:LISTED]
+    runs = [run for run in itertools.islice(list_runs(), LISTED) if usable(run, fits)]
     own = find(view().recipe()).path.name
     return sorted(runs, key=lambda run: run.path.name != own)
 
@@ -57,8 +67,3 @@ def pick(fits: Callable[[RunFolder], bool] = finished) -> RunFolder | None:
         width=2 * WIDTH,
     )
     return next(run for run in runs if run.path.name == chosen)
-
-
-def recipe_of(run: RunFolder) -> Recipe:
-    """The validated recipe of a run in the list."""
-    return Recipe.model_validate(run.recipe())

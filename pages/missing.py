@@ -8,13 +8,14 @@ import streamlit as st
 from core.data.loading import load
 from core.diagnostics.missing import AtRate, Outcomes, every_subset
 from core.diagnostics.retrieval import summarise
+from core.runs.worker import recipe_of
 from dashboard import words
 from dashboard.charts.missing import drop_curve, subsets
 from dashboard.controls import knob
 from dashboard.link import change, view
 from dashboard.missing_view import RATES, interval_of, measured, several
 from dashboard.panel import show
-from dashboard.picker import pick, recipe_of
+from dashboard.picker import pick
 
 NAMES = {"accuracy": "5-NN accuracy", "retrieval": "R@1"}
 

@@ -65,7 +65,7 @@ def add(content: bytes) -> str:
     return digest
 
 
-def _read(digest: str) -> Contents:
+def read(digest: str) -> Contents:
     if not digest:
         raise BadFile("No file was chosen; expected the sha256 of an .npz: add a file on the page first")
     try:
@@ -133,7 +133,7 @@ def npz(p: Npz) -> DataSet:
     Raises:
         BadFile: if no such file was added, or it is no data set.
     """
-    found = _read(p.digest)
+    found = read(p.digest)
     n = len(next(iter((found.vectors | found.images | found.texts).values())))
     split = at_random(n, round(0.15 * n), round(0.25 * n), stream(p.split_seed, "npz", "split"))
     modalities, note, augment = _modalities(found, split.train), "", None

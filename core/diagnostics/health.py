@@ -23,7 +23,7 @@ from core.diagnostics.geometry import (
 from core.diagnostics.missing import fuse
 from core.diagnostics.probes import Probe, knn_accuracy, linear_probe
 from core.diagnostics.retrieval import Retrieval, retrieval
-from core.diagnostics.verdicts import THRESHOLDS, Verdict, aligned, collapsed
+from core.diagnostics.verdicts import THRESHOLDS, Verdict, aligned, collapsed, guessing_does_as_well
 
 MOST_PROBED = 2_000
 TOGETHER = "together"
@@ -187,7 +187,7 @@ def _probe(name: str, now: Probe, before: float | None) -> Reading:
     text += "." if before is None else f", the untrained network {_percent(before)}."
 
     def beats(level: float) -> bool:
-        return now.accuracy > level + THRESHOLDS.near_chance_sd * (level * (1 - level) / now.n) ** 0.5
+        return guessing_does_as_well(now.accuracy, now.n, level) <= THRESHOLDS.near_chance_tail
 
     if not beats(floor):
         verdict = Verdict("near chance", "bad", text)

@@ -61,8 +61,8 @@ def trustworthiness(x: Array, layout: Array, *, neighbours: int = 5) -> float:
         there = squares.gather(1, near)
         for column in range(k):
             mine = there[:, column, None]
-            nearer = (squares < mine - rounding).sum(dim=1)
-            no_further = (squares <= mine + rounding).sum(dim=1)
+            nearer = torch.count_nonzero(squares < mine - rounding, dim=1)
+            no_further = torch.count_nonzero(squares <= mine + rounding, dim=1)
             beyond += float(((nearer + no_further + 1) / 2 - k).clamp(min=0).sum())
     return 1 - 2 * beyond / (n * k * (2 * n - 3 * k - 1))
 

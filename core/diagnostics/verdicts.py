@@ -31,7 +31,7 @@ class Thresholds:
     falling_share: float = 0.01  # change between the last two windows over the chance level; above: falling or rising
     trend_window: int = 20  # losses in each of the two windows
     aligned: float = 0.75  # recall at 1; from it on: aligned
-    near_chance_sd: float = 2.0  # standard deviations of guessing above chance; up to it: near chance
+    near_chance_tail: float = 0.025  # probability that guessing does as well; above: near chance
     apart_overlap: float = 0.10  # overlap of the two hills; up to it: apart
     hard_first_share: float = 0.50  # share of the push on the hardest fifth of the pairs; from it on: hard first
     trust_good: float = 0.90  # trustworthiness; from it on: ok
@@ -140,10 +140,31 @@ def progress(losses: Sequence[float], chance: float, t: Thresholds = THRESHOLDS)
     return Verdict("settled", "info", text)
 
 
+def guessing_does_as_well(share: float, n: int, chance: float) -> float:
+    """Probability that n guesses, each right with probability `chance`, reach a share of hits or more: exact binomial.
+
+    Args:
+        share: between 0 and 1; a fraction of a hit, as ties give, is rounded up.
+        n: guesses, at least 1.
+        chance: between 0 and 1.
+    """
+    hits = math.ceil(share * n - 1e-6)
+    if hits <= 0 or chance >= 1:
+        return 1.0
+    if chance <= 0:
+        return 0.0
+    whole = math.lgamma(n + 1)
+    terms = (
+        whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(chance) + (n - k) * math.log1p(-chance)
+        for k in range(hits, n + 1)
+    )
+    return min(1.0, math.fsum(map(math.exp, terms)))
+
+
 @diagnostic(
     "aligned",
     title="Aligned, sorting or near chance",
-    source="recall at 1 against guessing, whose standard deviation is that of a binomial",
+    source="recall at 1 against guessing, whose hits are binomial",
     origin="designed",
     values="aligned, sorting, near chance",
     chance="near chance",
@@ -158,7 +179,7 @@ def aligned(r1: float, n: int, chance: float, t: Thresholds = THRESHOLDS) -> Ver
         t: the thresholds.
     """
     text = f"{r1 * n:.0f} of {n} find their own partner first; guessing finds {chance * n:.0f}."
-    if r1 <= chance + t.near_chance_sd * math.sqrt(chance * (1 - chance) / n):
+    if guessing_does_as_well(r1, n, chance) > t.near_chance_tail:
         return Verdict("near chance", "bad", text)
     return Verdict("aligned", "ok", text) if r1 >= t.aligned else Verdict("sorting", "watch", text)
 

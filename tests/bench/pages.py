@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
@@ -68,7 +68,7 @@ def served(script: str, home: str, *options: str):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
                 break
             except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
+                threading.Event().wait(0.1)
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.kill()
@@ -88,7 +88,7 @@ def moves(page: Page, pid: int) -> float:
     before = cpu(pid)
     for number in range(MOVES):
         thumb.press("ArrowLeft" if number % 2 == 0 else "ArrowRight")
-        page.wait_for_timeout(500)
+        threading.Event().wait(0.5)
     return (cpu(pid) - before) / MOVES
 
 
@@ -113,7 +113,7 @@ def slider() -> list[tuple[str, float, str]]:
             page = window.new_page()
             page.goto(url + place)
             page.get_by_role("slider").last.wait_for(timeout=120_000)
-            page.wait_for_timeout(3000)
+            threading.Event().wait(3)
             moves(page, pid)
             pages.append((page, pid))
         rounds = [[moves(page, pid) for page, pid in pages] for _ in range(ROUNDS)]

@@ -68,9 +68,9 @@ EDGES = {
         (verdicts.aligned(T.aligned, 48, 1 / 48), "aligned", "ok"),
         (verdicts.aligned(below(T.aligned), 48, 1 / 48), "sorting", "watch"),
     ],
-    "near_chance_sd": [
-        (verdicts.aligned(0.5 + T.near_chance_sd * 0.05, 100, 0.5), "near chance", "bad"),
-        (verdicts.aligned(above(0.5 + T.near_chance_sd * 0.05), 100, 0.5), "sorting", "watch"),
+    "near_chance_tail": [
+        (verdicts.aligned(0.60, 100, 0.5), "near chance", "bad"),
+        (verdicts.aligned(0.61, 100, 0.5), "sorting", "watch"),
     ],
     "trust_good": [
         (verdicts.trust(T.trust_good), "trust 0.90", "ok"),
