@@ -5,7 +5,7 @@ import streamlit as st
 import torch
 
 from core.data.loading import load
-from core.diagnostics.missing import AtRate, Outcomes, along_rates, outcomes
+from core.diagnostics.missing import AtRate, Outcomes, along_rates, every_subset, outcomes
 from core.runs.folder import RunFolder, runs_home
 from core.runs.worker import recipe_of
 
@@ -38,3 +38,13 @@ def interval_of(hits: np.ndarray) -> tuple[float, float, float]:
     mean = float(hits.mean())
     half = 1.96 * float(hits.std(ddof=1)) / len(hits) ** 0.5
     return mean, max(0.0, mean - half), min(1.0, mean + half)
+
+
+def rows_of_subsets(found: Outcomes, measure: str) -> tuple[list[tuple[str, ...]], np.ndarray]:
+    """Subsets, smaller ones first, and (S, 3) mean and interval of each."""
+    results = []
+    for index, subset in enumerate(every_subset(found)):
+        hits = found.correct[index] if measure == "accuracy" else found.places[index].hit(1)
+        results.append((subset.present, interval_of(hits.double().numpy())))
+    results.sort(key=lambda row: (len(row[0]), row[1][0]))
+    return [present for present, _ in results], np.array([values for _, values in results])

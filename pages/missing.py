@@ -6,14 +6,14 @@ import numpy as np
 import streamlit as st
 
 from core.data.loading import load
-from core.diagnostics.missing import AtRate, Outcomes, every_subset
+from core.diagnostics.missing import AtRate, Outcomes
 from core.diagnostics.retrieval import summarise
 from core.runs.worker import recipe_of
 from dashboard import words
 from dashboard.charts.missing import drop_curve, subsets
 from dashboard.controls import knob
 from dashboard.link import change, view
-from dashboard.missing_view import RATES, interval_of, measured, several
+from dashboard.missing_view import RATES, measured, rows_of_subsets, several
 from dashboard.panel import show
 from dashboard.picker import pick
 
@@ -25,16 +25,6 @@ def teach() -> None:
     if st.button("Train the emoji on Play", icon=":material/play_arrow:"):
         change("data.items", "0")
         st.switch_page("../pages/play.py")
-
-
-def rows_of_subsets(found: Outcomes, measure: str) -> tuple[list[tuple[str, ...]], np.ndarray]:
-    """Subsets, smaller ones first, and (S, 3) mean and interval of each."""
-    results = []
-    for index, subset in enumerate(every_subset(found)):
-        hits = found.correct[index] if measure == "accuracy" else found.places[index].hit(1)
-        results.append((subset.present, interval_of(hits.double().numpy())))
-    results.sort(key=lambda row: (len(row[0]), row[1][0]))
-    return [present for present, _ in results], np.array([values for _, values in results])
 
 
 def each_subset(found: Outcomes, what: str, measure: str, chance: float) -> None:
@@ -66,8 +56,8 @@ def along(rates: Sequence[AtRate], what: str, measure: str, chance: float) -> No
     at = [rate.accuracy if measure == "accuracy" else rate.r1 for rate in rates]
     table = np.array([(each.mean, each.low, each.high) for each in at])
     sentence = (
-        f"When each modality is gone half of the time, {words.share(table[len(at) // 2][0])} is left of "
-        f"{words.share(table[0][0])}; the last one of an item always stays."
+        f"Complete, it is {words.share(table[0][0])}; when each modality is gone half of the time, "
+        f"{words.share(table[len(at) // 2][0])}. The last one of an item always stays."
     )
     why = (
         "What is left while each modality of each item is dropped more and more often.",

@@ -112,6 +112,11 @@ def subsets(
     return Chart("altair", alt.layer(*layers), alt_text, ROW * (len(present) + 2) + 50, columns)
 
 
+def _top(largest: float) -> float:
+    """Per cent at which the axis ends: the next of 4, 8, 20, 40 and 100 above the largest value."""
+    return next((float(end) for end in (4, 8, 20, 40) if largest < end), 100.0)
+
+
 def drop_curve(
     rates: ArrayLike, results: Mapping[str, Estimate], *, chance: float | None = None, what: str = "accuracy"
 ) -> Chart:
@@ -129,7 +134,8 @@ def drop_curve(
     x = alt.X("rate:Q", scale=alt.Scale(domain=[0, 118], nice=False), axis=bottom(
         "share of modalities dropped, %", values=[0, 25, 50, 75, 100], titleAnchor="middle"
     ))  # fmt: skip
-    y = alt.Y("mean:Q", scale=alt.Scale(domain=[0, 100]), axis=axis(values=[0, 25, 50, 75, 100]))
+    top = _top(max(float(np.nanmax(values["high"])), 100 * (chance or 0)))
+    y = alt.Y("mean:Q", scale=alt.Scale(domain=[0, top]), axis=axis(values=np.linspace(0, top, 5).tolist()))
     source = plot(values)
     band = source.mark_area(opacity=FAINT).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour(), detail="method:N")
     lines = [
@@ -141,7 +147,7 @@ def drop_curve(
     ends = values[values["at"] == values["at"].max()].sort_values("mean")
     heights = ends["mean"].to_numpy().copy()
     if len(heights) == METHODS:
-        heights[1] = max(heights[1], heights[0] + 7)
+        heights[1] = max(heights[1], heights[0] + 0.07 * top)
     words = plot(ends.assign(mean=heights)).mark_text(align="left", dx=6, fontSize=12).encode(
         x=x, y=y, text="method:N", color=colour()
     )  # fmt: skip

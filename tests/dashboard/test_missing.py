@@ -1,0 +1,65 @@
+"""Missing: what stands on the page is what the diagnostics say of the run, and a run that cannot answer is not asked."""
+
+import numpy as np
+import pytest
+import torch
+
+from core.data.loading import load
+from core.diagnostics.missing import along_rates, outcomes
+from dashboard.missing_view import RATES, measured
+from dashboard.words import share
+from tests.dashboard.apps import SMALL, opened, recipe_of, seen, well
+from tests.dashboard.planted import plant, unit
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("PUSHPULL_HOME", str(tmp_path))
+    measured.clear()
+    return tmp_path
+
+
+def blurred(z: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    x = z + noise * unit(*z.shape, seed=seed)
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_without_a_run_the_page_teaches():
+    page = opened("missing", {})
+    well(page)
+    assert "needs a finished run with two modalities" in " ".join(seen(page).texts)
+    assert [button.label for button in page.button][-1] == "Train the emoji on Play"
+
+
+def test_the_numbers_are_those_of_the_diagnostics():
+    data = load(recipe_of(SMALL).data)
+    centres = unit(len(data.classes), 8, seed=5)[data.labels.numpy()]
+    z = {"left": blurred(centres, 0.4, 1), "right": blurred(centres, 0.9, 2)}
+    run = plant(z)
+    page = seen(well(opened("missing", SMALL | {"run": run.path.name})))
+    parts = {name: torch.from_numpy(value) for name, value in z.items()}
+    train, test = data.split.train, data.split.test
+    found = outcomes(
+        {name: value[train] for name, value in parts.items()},
+        data.labels[train],
+        {name: value[test] for name, value in parts.items()},
+        data.labels[test],
+    )
+    rates = along_rates(found, RATES)
+    accuracy = found.correct.double().mean(dim=1).tolist()
+    sentence = page.panels["c_subsets"].sentence
+    assert share(accuracy[-1]) in sentence
+    assert f"right alone {share(accuracy[1])}" in sentence
+    assert f"commonest class {share(found.majority)}" in sentence
+    assert share(rates[5].accuracy.mean) in page.panels["c_rates"].sentence
+    assert "c_across" in page.panels
+    drawn = page.panels["c_rates"].numbers
+    assert all(any(abs(100 * rate.accuracy.mean - value) < 1e-3 for value in drawn) for rate in rates)
+
+
+def test_a_run_with_torn_embeddings_is_not_offered():
+    run = plant({"left": unit(120, 4), "right": unit(120, 4, 1)})
+    (run.path / "embeddings.npz").write_bytes(b"PK\x03\x04 torn")
+    page = opened("missing", {})
+    well(page)
+    assert "needs a finished run" in " ".join(seen(page).texts)
