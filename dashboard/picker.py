@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.runs.folder import DamagedRun, RunFolder, list_runs
+from core.runs.folder import MOVING, DamagedRun, RunFolder, list_runs
 from core.runs.worker import recipe_of
 from dashboard.controls import WIDTH
 from dashboard.lab import find
@@ -67,3 +67,23 @@ def pick(fits: Callable[[RunFolder], bool] = finished) -> RunFolder | None:
         width=2 * WIDTH,
     )
     return next(run for run in runs if run.path.name == chosen)
+
+
+def coming() -> bool:
+    """Whether the run of the present recipe has been started and shows nothing yet; says so until it does."""
+    own = find(view().recipe())
+
+    def nothing_yet() -> bool:
+        return own.path.exists() and own.status().state in MOVING and not started(own)
+
+    if not nothing_yet():
+        return False
+
+    @st.fragment(run_every=0.5)
+    def waiting() -> None:
+        if not nothing_yet():
+            st.rerun()
+        st.markdown(f"Training {label(own)}: the first picture comes in a moment.")
+
+    waiting()
+    return True

@@ -64,9 +64,10 @@ def points(s: Scene) -> None:
     pair = f" (first pair: {first} and {second})" if len(s.data.modalities) > 2 else ""
     chart, drawn = picture(s.recipe, s.data, s.run, f, s.last)
     mixed = f" {words.mixed()} lie between two." if f.mixed is not None else ""
+    fallen = f" {f.collapse.sentence}" if verdict is f.collapse else ""
     sentence = (
         f"{f.found} of {n} items sit nearest to {words.positives('their own partner', 'dot')}{pair}; "
-        f"chance is 1.{mixed}{drawn}"
+        f"chance is 1.{fallen}{mixed}{drawn}"
     )
     why = (
         "Each item stands where its network puts it, once for each half of its pair; a line joins the two halves.",
@@ -107,7 +108,9 @@ def who_is_pushed(s: Scene) -> None:
     """Share of the push by share of the pairs."""
     ranks = s.now.push
     hardest = sum(ranks.share[:2])
-    if ranks.silent:
+    if LOSSES.of(s.recipe.loss).claims.pushes is not True and ranks.silent:
+        sentence = f"This loss knows no {words.negatives('negatives', 'bar')}: nobody is pushed away."
+    elif ranks.silent:
         sentence = f"No {words.negatives('negative', 'bar')} is pushed: every one is far enough away."
     else:
         sentence = (
@@ -130,10 +133,13 @@ def who_is_pushed(s: Scene) -> None:
 def levels(loss: Params, n: int, dim: int) -> tuple[float, float | None]:
     """The loss of n items when all embeddings are equal, and when they are evenly spaced and aligned.
 
-    A loss that takes labels has no floor here: it depends on the classes of each batch.
+    No floor is given where the loss takes labels, since it would depend on the classes of each batch, nor where it is
+    no lower than the level of collapse.
     """
     labelled = LOSSES.of(loss).inputs.get("labels", False)
-    return chance_level(loss, n), None if labelled else floor_level(loss, n, dim)
+    chance = chance_level(loss, n)
+    floor = None if labelled else floor_level(loss, n, dim)
+    return chance, None if floor is None or floor >= chance else floor
 
 
 def learning(s: Scene) -> None:

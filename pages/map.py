@@ -13,6 +13,7 @@ from dashboard.map_controls import controls, group_of, source_of, stepwise
 from dashboard.map_panels import the_catch, the_map, the_noise, waiting_line
 from dashboard.map_view import FEWEST, Source, Waiting, by_pca, by_umap, cloud
 from dashboard.opened import open_run, readable
+from dashboard.picker import coming
 
 
 def teach() -> None:
@@ -67,6 +68,8 @@ def moving_body(run: RunFolder, modality: str) -> None:
 
 
 def page() -> None:
+    if coming():
+        return
     found = controls()
     if found is None:
         teach()

@@ -14,7 +14,7 @@ from dashboard.thumbnails import emoji_urls
 from dashboard.words import positives
 
 DOORS = (
-    ("Train and watch", "48 emoji find their names in ten seconds", ":material/play_arrow:", "play"),
+    ("Train and watch", "48 emoji look for their names; ten seconds", ":material/play_arrow:", "play"),
     ("Understand a loss", "how it pulls and pushes, with no training", ":material/function:", "gradients"),
     ("Check my embeddings", "drop a file; nothing leaves this machine", ":material/upload_file:", "inspect"),
 )
@@ -28,6 +28,18 @@ def go(page: str, link: dict[str, str] | None = None) -> None:
 
         replace(read(link, DEFAULT)[0])
     st.switch_page(f"../pages/{page}.py")
+
+
+def try_it(page: str, link: dict[str, str]) -> None:
+    """Open a page on a lesson whose runs are already on their way."""
+    from core.addresses import read
+    from dashboard.lab import begin
+    from dashboard.link import DEFAULT
+
+    asked = read(link, DEFAULT)[0]
+    for recipe in [asked.recipe(), *([asked.second()] if asked.lane.on else [])]:
+        begin(recipe)
+    go(page, link)
 
 
 def door(title: str, text: str, icon: str, page: str) -> None:
@@ -57,9 +69,10 @@ def lessons() -> None:
     for row in range(0, len(cards), 4):
         for place, card in zip(st.columns(4), cards[row : row + 4], strict=False):
             with place.container(border=True, height="stretch"):
-                st.markdown(f"**{card['title']}**  \n:small[{card['text']}]")
+                (picture,) = emoji_urls([card["picture"]])
+                st.markdown(f"![]({picture})  \n**{card['title']}**  \n:small[{card['text']}]")
                 if st.button("Try it", key=f"lesson_{card['key']}", type="tertiary", icon=":material/arrow_forward:"):
-                    go(card["page"], card["link"])
+                    try_it(card["page"], card["link"])
 
 
 def reopen(recipe: dict[str, Any]) -> None:

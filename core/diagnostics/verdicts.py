@@ -131,7 +131,7 @@ def progress(losses: Sequence[float], chance: float, t: Thresholds = THRESHOLDS)
         return Verdict("just begun", "info", "There are too few losses to see where they go.")
     now = math.fsum(losses[-window:]) / window
     before = math.fsum(losses[-2 * window : -window]) / window
-    scale = chance if chance > 0 else max(abs(now), abs(before))
+    scale = chance if chance > 0 else max(map(abs, losses))
     text = f"The loss went from {before:.3g} to {now:.3g} over the last {window} records.".replace("-", "−")
     if before - now > t.falling_share * scale:
         return Verdict("falling", "ok", text)

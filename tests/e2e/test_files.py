@@ -1,6 +1,5 @@
 """Loops drawn with the mouse, and files of the user's own."""
 
-import math
 import re
 from pathlib import Path
 
@@ -24,18 +23,18 @@ def embeddings(path: Path, **more: np.ndarray) -> Path:
 
 
 def loop(page: Page, key: str) -> None:
-    """Draw a loop round the middle of a Plotly chart."""
+    """Draw a loop round the left half of a Plotly chart."""
     area = page.locator(f".st-key-{key} .nsewdrag").first
     expect(area).to_be_visible()
     area.scroll_into_view_if_needed()
     box = area.bounding_box()
     assert box is not None
-    x, y, radius = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, 0.4 * min(box["width"], box["height"])
-    page.mouse.move(x + radius, y)
+    left, right, top, bottom = 2, box["width"] / 2, 2, box["height"] - 2
+    corners = [(right, top), (right, bottom), (left, bottom), (left, top), (right, top)]
+    page.mouse.move(box["x"] + right, box["y"] + top)
     page.mouse.down()
-    for step in range(1, 25):
-        turn = step * math.tau / 24
-        page.mouse.move(x + radius * math.cos(turn), y + radius * math.sin(turn))
+    for x, y in corners:
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=5)
     page.mouse.up()
 
 
