@@ -83,7 +83,7 @@ def coming() -> bool:
     def waiting() -> None:
         if not nothing_yet():
             st.rerun()
-        st.markdown(f"Training {label(own)}: the first picture comes in a moment.")
+        st.markdown(f"Training has begun: {label(own)}. The first picture comes in a moment.")
 
     waiting()
     return True

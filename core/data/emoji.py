@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from core.data.digest import digested
 from core.data.distortions import moved
-from core.data.families import families
+from core.data.families import family
 from core.data.registry import DataSet, Modality, Split, data
 from core.data.splits import at_random, by_family
 from core.environment import ROOT
@@ -143,7 +143,7 @@ def emoji(p: Emoji) -> DataSet:
     part, and the test part stays the same. Labels are the groups of Unicode.
     """
     known = records()
-    kin = families([record["en"] for record in known], [record["subgroup"] for record in known])
+    kin = [family(record["en"], record["subgroup"]) for record in known]
     split = _split(p, kin)
     if p.items:
         few = everyday(split.train.tolist(), kin)[: p.items]

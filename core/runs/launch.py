@@ -11,10 +11,15 @@ from core.runs.folder import RunFolder
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}
 
 
+# Kept until they end, so that none becomes a zombie of a server that lives long.
+_children: list[subprocess.Popen[bytes]] = []
+
+
 def detach(words: list[str], log: Path) -> None:
     """Run `python -m core <words>` in a session of its own, its output going to `log`."""
+    _children[:] = [child for child in _children if child.poll() is None]
     with log.open("ab") as sink:
-        subprocess.Popen(
+        child = subprocess.Popen(
             [sys.executable, "-m", "core", *words],
             cwd=ROOT,
             env=os.environ | ONE_THREAD,
@@ -23,6 +28,7 @@ def detach(words: list[str], log: Path) -> None:
             stderr=sink,
             start_new_session=True,
         )
+    _children.append(child)
 
 
 def start(folder: RunFolder) -> None:

@@ -1,4 +1,4 @@
-"""Missing: what stands on the page is what the diagnostics say of the run, and a run that cannot answer is not asked."""
+"""Missing: what stands there is what the diagnostics say of the run; a run that cannot answer is not asked."""
 
 import numpy as np
 import pytest

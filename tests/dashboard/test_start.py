@@ -11,9 +11,10 @@ from filelock import FileLock
 
 from core.addresses import read
 from core.environment import ROOT
-from core.runs import demo
+from core.runs import demo, launch
 from core.runs.folder import RunFolder, write_json
 from core.runs.worker import prepare, work
+from dashboard.lab import find
 from dashboard.link import DEFAULT
 from dashboard.moving import PAUSE, film, frame_index
 from tests.dashboard.apps import SMALL, link_of, numbers_in, opened, pages, recipe_of, seen, train, well
@@ -133,13 +134,17 @@ def test_every_door_lesson_and_preset_leads_to_a_page_by_a_link_without_a_mistak
     assert set(doors) <= set(pages())
 
 
-def test_a_lesson_opens_its_page_with_its_link():
+def test_a_lesson_opens_its_page_with_its_link_and_its_runs_are_on_their_way(monkeypatch):
+    started: list[list[str]] = []
+    monkeypatch.setattr(launch, "detach", lambda words, log: started.append(words))
     card = next(card for card in demo.presets()["lessons"] if card["page"] == "play")
     app = opened("start")
     well(app.button(key=f"lesson_{card['key']}").click().run())
     assert app.subheader[0].value == "What does this loss do to the points?"
     assert app.session_state["view"] == read(card["link"], DEFAULT)[0]
     assert read(link_of(app), DEFAULT)[0] == app.session_state["view"]
+    assert [words[0] for words in started] == ["work"]
+    assert find(app.session_state["view"].recipe()).path.name in started[0][1]
 
 
 def test_the_last_runs_open_on_play():
