@@ -15,6 +15,7 @@ from core.diagnostics.geometry import effective_rank, max_rank, spread
 from core.diagnostics.hardness import ByRank, share_of_hardest
 from core.diagnostics.scores import Histogram, Summary, by_kind, histogram, overlap, summary, with_partner
 from core.diagnostics.verdicts import Verdict, collapsed
+from core.paid import Pairs
 from core.recipe import Recipe
 from core.runs.folder import RunFolder, runs_home
 from core.runs.identity import run_id
@@ -26,22 +27,27 @@ BINS = 61
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What one recorded step shows, on the first pair of modalities.
-
-    `a`, `b` (P, D) unit embeddings; `mixed` (P, D) or None; histograms and summaries
-    by kind of pair; `push` by rank of negatives;
-    `found` of P items whose own partner is the nearest.
-    """
+class ScoresAt:
+    """The scores of one recorded step, by kind of pair: histograms, summaries, and the overlap of the two hills."""
 
     step: int
+    hills: dict[str, Histogram]
+    scores: dict[str, Summary]
+    overlap: float
+
+
+@dataclass(frozen=True)
+class Frame(ScoresAt):
+    """What one recorded step shows, on the first pair of modalities.
+
+    `a`, `b` (P, D) unit embeddings of `items` (P,); `mixed` (P, D) or None; `push` by rank of negatives; `found` of P
+    items whose own partner is the nearest.
+    """
+
     items: np.ndarray
     a: np.ndarray
     b: np.ndarray
     mixed: np.ndarray | None
-    hills: dict[str, Histogram]
-    scores: dict[str, Summary]
-    overlap: float
     push: ByRank
     found: int
     collapse: Verdict
@@ -82,32 +88,59 @@ def first_frame(recipe: Recipe) -> Frame:
     return measured(recipe, untrained(recipe, data_of(recipe)))
 
 
-def measured(recipe: Recipe, now: Moment) -> Frame:
-    """The numbers that Play and Scores draw."""
-    (first, a), (second, b) = [(name, z.detach()) for name, z in list(now.z.items())[:2]]
-    clean = now.clean.pairs[:1]
-    side = recipe.mixing.side if now.mixed is not None else "a"
+def _pairs(recipe: Recipe, now: Moment) -> tuple[tuple[Pairs, ...], tuple[Pairs, ...]]:
+    """Clean and mixed pairs of the first pair of modalities, the partners marked."""
     mixed = now.mixed.pairs[:1] if now.mixed is not None else ()
     if now.partner is not None:
-        mixed = tuple(with_partner(pairs, now.partner, side) for pairs in mixed)
+        mixed = tuple(with_partner(pairs, now.partner, recipe.mixing.side) for pairs in mixed)
+    return now.clean.pairs[:1], mixed
+
+
+def _scored(recipe: Recipe, now: Moment) -> ScoresAt:
+    clean, mixed = _pairs(recipe, now)
     kinds = {kind: scores for kind, scores in by_kind(clean, mixed).items() if len(scores)}
     low = -1.0 if float(clean[0].scores.detach().min()) >= -1.001 else -2.0
-    hills = {kind: histogram(scores, bins=BINS, low=low, high=1 if low == -1 else 0) for kind, scores in kinds.items()}
+    high = 1.0 if low == -1 else 0.0
+    hills = {kind: histogram(scores, bins=BINS, low=low, high=high) for kind, scores in kinds.items()}
+    apart = overlap(hills["positives"], hills["negatives"])
+    return ScoresAt(now.step, hills, {kind: summary(scores) for kind, scores in kinds.items()}, apart)
+
+
+def measured(recipe: Recipe, now: Moment) -> Frame:
+    """The numbers that Play draws."""
+    (first, a), (second, b) = [(name, z.detach()) for name, z in list(now.z.items())[:2]]
+    clean, _ = _pairs(recipe, now)
     found = (a @ b.T).argmax(dim=1) == torch.arange(len(a))
+    side = recipe.mixing.side if now.mixed is not None else "a"
     mixed_z = None if now.mixed_z is None else now.mixed_z.get(first if side == "a" else second)
+    scored = _scored(recipe, now)
     return Frame(
         step=now.step,
+        hills=scored.hills,
+        scores=scored.scores,
+        overlap=scored.overlap,
         items=now.items.numpy(),
         a=a.numpy(),
         b=b.numpy(),
         mixed=None if mixed_z is None else mixed_z.detach().numpy(),
-        hills=hills,
-        scores={kind: summary(scores) for kind, scores in kinds.items()},
-        overlap=overlap(hills["positives"], hills["negatives"]),
         push=share_of_hardest(forces(now.clean)[0], clean[0]),
         found=int(found.sum()),
         collapse=collapsed(spread(a), effective_rank(a), max_rank(*a.shape)),
     )
+
+
+@st.cache_resource(max_entries=2000, show_spinner=False)
+def _scores_at(folder: str, step: int, stamp: int) -> ScoresAt:
+    run = RunFolder(runs_home() / folder)
+    recipe = Recipe.model_validate(run.recipe())
+    with torch.no_grad():
+        return _scored(recipe, moment(recipe, data_of(recipe), step, run.snapshot(step)))
+
+
+def scores_along(run: RunFolder, steps: Sequence[int]) -> list[ScoresAt]:
+    """The scores of several recorded steps."""
+    stamp = (run.path / "recipe.json").stat().st_mtime_ns
+    return [_scores_at(run.path.name, step, stamp) for step in steps]
 
 
 def frames(run: RunFolder, steps: Sequence[int]) -> list[Frame]:

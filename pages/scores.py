@@ -9,13 +9,14 @@ from core.runs.folder import RunFolder
 from dashboard import transport, words
 from dashboard.charts.bands import bands
 from dashboard.charts.distributions import distributions
-from dashboard.lab import Frame, frames
+from dashboard.lab import ScoresAt, scores_along
 from dashboard.link import change, view
 from dashboard.panel import show
 from dashboard.picker import candidates, label, pick, started
 
 SHOWN = {"positives": "positives", "negatives": "negatives", "mixed positives": "mixed"}
 BESIDE = 3
+BANDS = 41
 
 
 def teach() -> None:
@@ -47,7 +48,7 @@ def beside(run: RunFolder) -> list[RunFolder]:
     return [others[name] for name in chosen]
 
 
-def over_time(shown: Sequence[Frame], now: Frame, last: int) -> None:
+def over_time(shown: Sequence[ScoresAt], now: ScoresAt, last: int) -> None:
     steps = [each.step for each in shown]
     kinds = [kind for kind in SHOWN if kind in now.scores]
     quantiles = {SHOWN[kind]: np.array([each.scores[kind].quantiles for each in shown]) for kind in kinds}
@@ -68,7 +69,7 @@ def over_time(shown: Sequence[Frame], now: Frame, last: int) -> None:
     show("bands", "When do pairs and non-pairs part?", sentence, chart, why=why)
 
 
-def side_by_side(named: dict[str, Frame]) -> None:
+def side_by_side(named: dict[str, ScoresAt]) -> None:
     first = next(iter(named.values()))
     said = "; ".join(f"{name}: {words.share(f.overlap)} in common" for name, f in named.items())
     sentence = f"{words.positives()} against {words.negatives()}: {said}."
@@ -97,13 +98,15 @@ else:
     steps = transport.recorded(run)
     transport.slider(steps, run.status().steps)
     at = transport.cursor(steps)
-    every = frames(run, steps)
+    shown = sorted({steps[round(k)] for k in np.linspace(0, len(steps) - 1, BANDS)} | {at})
+    every = scores_along(run, shown)
+    now = every[shown.index(at)]
     left, right = st.columns([6, 5], gap="large")
     with left:
-        over_time(every, every[steps.index(at)], run.status().steps)
+        over_time(every, now, run.status().steps)
     with right:
-        named = {label(run): every[steps.index(at)]}
+        named = {label(run): now}
         for other in others:
             theirs = [step for step in transport.recorded(other) if step <= at] or transport.recorded(other)[:1]
-            named[label(other)] = frames(other, theirs[-1:])[0]
+            named[label(other)] = scores_along(other, theirs[-1:])[0]
         side_by_side(named)

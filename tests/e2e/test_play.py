@@ -78,16 +78,25 @@ def test_a_run_goes_on_through_a_page_switch_a_reload_and_a_second_window(visit)
     fourth = training_step(other)
     assert first <= second <= third <= fourth
     assert fourth > first
-    address = other.url
-    other.get_by_role("button", name="More").click()
-    expect(other.get_by_label("Steps", exact=True)).to_have_value("100000")
-    other.keyboard.press("Escape")
-    expect(other.get_by_label("Steps", exact=True)).to_be_hidden()
     button(other, "stop_run_running").click()
-    expect(other.get_by_test_id("stToast")).to_have_count(0)
-    assert other.url == address
     for each in (page, other):
         expect(each.get_by_text(re.compile(r"Stopped at step \d+"))).to_be_visible()
+
+
+def test_what_more_shows_while_a_run_trains_is_what_it_trains_with(visit):
+    page = visit("/play", LONG | {"mixing.kind": "dmm", "mixing.margin": "0.3"})
+    button(page, "play").click()
+    first = training_step(page)
+    address = page.url
+    page.get_by_role("button", name="More").click()
+    expect(page.get_by_label("Steps", exact=True)).to_have_value("100000")
+    expect(page.get_by_role("radio", name="uniform")).to_be_checked()
+    page.keyboard.press("Escape")
+    until(lambda: training_step(page) > first)
+    button(page, "stop_run_running").click()
+    expect(page.get_by_text(re.compile(r"Stopped at step \d+"))).to_be_visible()
+    expect(page.get_by_test_id("stToast")).to_have_count(0)
+    assert page.url == address
 
 
 def test_stop_keeps_what_was_trained_and_resume_goes_on(visit, server):
