@@ -10,8 +10,8 @@ The rule reads the English name and the subgroup, nothing else:
    small, open, ...), "tiger face" is a tiger, and plurals become singular.
 3. A small table joins what is one pattern under several words (mermaid and merman, o'clock and thirty, all medals).
 
-What is left apart are different things that share a noun (a soccer ball and a crystal ball, a bear and a polar bear),
-faces of different expression, and animals of one kind: they may stand on both sides of a split.
+What is left apart may stand on both sides of a split: different things that share a noun (a soccer ball and a crystal
+ball, a bear and a polar bear) and faces of different expression.
 """
 
 import re
