@@ -136,20 +136,30 @@ def buttons(recipes: list[Recipe], runs: list[RunFolder], steps: list[int]) -> N
 
 
 def slider(steps: list[int], last: int) -> None:
-    """The one slider: which recorded step is shown."""
+    """The one slider: which recorded step is shown.
+
+    Whenever something else moves the cursor, the slider becomes a new one. A browser that lags still sends the place
+    of the old one, which would be taken for a hand that moves it back.
+    """
     if len(steps) < 2:
         return
-    if st.session_state.get("cursor") != cursor(steps):
-        st.session_state["cursor"] = cursor(steps)
+    here = cursor(steps)
+    if st.session_state.get("slid") != here:
+        st.session_state["slid"] = here
+        st.session_state["sliders"] = st.session_state.get("sliders", 0) + 1
+    key = f"cursor_{st.session_state['sliders']}"
+    st.session_state[key] = here
 
     def moved() -> None:
-        st.session_state["playing"] = False
-        move(steps, steps.index(st.session_state["cursor"]))
+        if key == f"cursor_{st.session_state['sliders']}":
+            st.session_state["playing"] = False
+            st.session_state["slid"] = st.session_state[key]
+            move(steps, steps.index(st.session_state[key]))
 
     st.select_slider(
         "Step",
         options=steps,
-        key="cursor",
+        key=key,
         label_visibility="collapsed",
         format_func=lambda step: f"step {step} of {last}",
         on_change=moved,

@@ -8,7 +8,9 @@ import re
 import numpy as np
 import pytest
 from filelock import FileLock
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import ElementTree
 
 from core.addresses import read
 from core.losses.registry import LOSSES
@@ -51,6 +53,11 @@ def started(monkeypatch) -> list[RunFolder]:
 
 def click(app: AppTest, key: str) -> AppTest:
     return well(app.button(key=key).click().run())
+
+
+def slider(app: AppTest):
+    """The slider of the present moment."""
+    return next(each for each in app.select_slider if each.key.startswith("cursor_"))
 
 
 def says(app: AppTest, text: str) -> bool:
@@ -137,11 +144,10 @@ def test_the_slider_steps_and_the_reset_move_the_cursor_and_the_link():
     assert "step 0" in seen(app).panels["c_hills"].alt
     click(app, "step")
     assert link_of(app)["at"] == str(steps[1])
-    slider = app.select_slider(key="cursor")
-    well(slider.set_value(steps[5]).run())
+    well(slider(app).set_value(steps[5]).run())
     assert link_of(app)["at"] == str(steps[5])
     assert f"step {steps[5]}:" in seen(app).panels["c_learning"].alt
-    well(app.select_slider(key="cursor").set_value(steps[-1]).run())
+    well(slider(app).set_value(steps[-1]).run())
     assert "at" not in link_of(app)
 
 
@@ -169,6 +175,36 @@ def test_play_trains_what_has_no_run_and_replays_what_has(started):
     assert len(started) == 1
     assert link_of(app)["at"] == "0"
     assert app.button(key="play").label == "Pause"
+
+
+def test_a_browser_that_lags_does_not_move_the_cursor_back(monkeypatch):
+    link = SMALL | {"seed": "2"}
+    steps = train(link).snapshots()
+    app = opened("play", link)
+    late = slider(app)._widget_state
+    click(app, "reset")
+    sent = ElementTree.get_widget_states
+
+    def late_too(tree: ElementTree) -> WidgetStates:
+        states = sent(tree)
+        kept = [state for state in states.widgets if state.id != late.id]
+        return WidgetStates(widgets=[*kept, late])
+
+    monkeypatch.setattr(ElementTree, "get_widget_states", late_too)
+    click(app, "step")
+    assert link_of(app)["at"] == str(steps[1])
+    click(app, "play")
+    assert app.button(key="play").label == "Pause"
+
+
+def test_the_slider_stays_the_same_one_under_the_hand_that_moves_it():
+    link = SMALL | {"seed": "2"}
+    steps = train(link).snapshots()
+    app = opened("play", link)
+    here = slider(app)
+    well(here.set_value(steps[5]).run())
+    assert slider(app).key == here.key
+    assert link_of(app)["at"] == str(steps[5])
 
 
 def test_playback_moves_by_the_speed_and_stops_at_the_end():

@@ -10,7 +10,7 @@ from tests.e2e.conftest import LONG, until
 pytestmark = pytest.mark.xdist_group("e2e")
 
 
-def test_a_machine_that_never_saw_the_app_shows_a_recording_and_soon_a_run_of_its_own(visit, fresh):
+def test_a_machine_that_never_saw_the_app_shows_a_recording_and_soon_a_run_of_its_own(fresh, visit):
     page = visit("/", at=fresh)
     expect(page.get_by_role("heading", name="Pull together, push apart.")).to_be_visible()
     moving = page.locator(".st-key-c_moving")
@@ -21,7 +21,7 @@ def test_a_machine_that_never_saw_the_app_shows_a_recording_and_soon_a_run_of_it
     expect(page.get_by_text("A run on this machine")).to_be_visible()
 
 
-def test_the_trainer_survives_its_server_and_is_found_again(visit, fresh):
+def test_the_trainer_survives_its_server_and_is_found_again(fresh, visit):
     page = visit("/play", LONG, at=fresh, noisy=True)
     page.locator(".st-key-play button").first.click()
     expect(page.get_by_text(re.compile(r"Training: step \d+"))).to_be_visible()
