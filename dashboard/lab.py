@@ -12,7 +12,7 @@ from core.data.loading import load
 from core.data.registry import DataSet
 from core.diagnostics.forces import forces
 from core.diagnostics.geometry import effective_rank, max_rank, spread
-from core.diagnostics.hardness import ByRank, share_of_hardest
+from core.diagnostics.hardness import ByRank, active_share, share_of_hardest
 from core.diagnostics.scores import Histogram, Summary, by_kind, histogram, overlap, summary, with_partner
 from core.diagnostics.verdicts import Verdict, collapsed
 from core.paid import Pairs
@@ -40,8 +40,8 @@ class ScoresAt:
 class Frame(ScoresAt):
     """What one recorded step shows, on the first pair of modalities.
 
-    `a`, `b` (P, D) unit embeddings of `items` (P,); `mixed` (P, D) or None; `push` by rank of negatives; `found` of P
-    items whose own partner is the nearest.
+    `a`, `b` (P, D) unit embeddings of `items` (P,); `mixed` (P, D) or None; `push` by rank of negatives; `active` share
+    of the negatives that are pushed at all; `found` of P items whose own partner is the nearest.
     """
 
     items: np.ndarray
@@ -49,6 +49,7 @@ class Frame(ScoresAt):
     b: np.ndarray
     mixed: np.ndarray | None
     push: ByRank
+    active: float
     found: int
     collapse: Verdict
 
@@ -113,7 +114,7 @@ def measured(recipe: Recipe, now: Moment) -> Frame:
     found = (a @ b.T).argmax(dim=1) == torch.arange(len(a))
     side = recipe.mixing.side if now.mixed is not None else "a"
     mixed_z = None if now.mixed_z is None else now.mixed_z.get(first if side == "a" else second)
-    scored = _scored(recipe, now)
+    scored, force = _scored(recipe, now), forces(now.clean)[0]
     return Frame(
         step=now.step,
         hills=scored.hills,
@@ -123,7 +124,8 @@ def measured(recipe: Recipe, now: Moment) -> Frame:
         a=a.numpy(),
         b=b.numpy(),
         mixed=None if mixed_z is None else mixed_z.detach().numpy(),
-        push=share_of_hardest(forces(now.clean)[0], clean[0]),
+        push=share_of_hardest(force, clean[0]),
+        active=active_share(force, clean[0]),
         found=int(found.sum()),
         collapse=collapsed(spread(a), effective_rank(a), max_rank(*a.shape)),
     )

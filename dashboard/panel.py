@@ -50,7 +50,7 @@ def _why(key: str, why: tuple[str, str, str], columns: Mapping[str, Sequence[Any
         if long:
             st.markdown(long)
         if formula:
-            st.latex(formula)
+            st.markdown(f"$$\n{formula}\n$$")
         if columns is not None:
             st.download_button(
                 "Save the numbers",

@@ -10,6 +10,7 @@ import streamlit as st
 from core.data.registry import DataSet
 from core.diagnostics import verdicts
 from core.diagnostics.levels import chance_level, floor_level
+from core.diagnostics.scene import as_asked, recorded
 from core.losses.registry import LOSSES
 from core.params import Params
 from core.recipe import Recipe
@@ -157,6 +158,9 @@ def learning(s: Scene) -> None:
     chance, floor = levels(loss, batch, s.recipe.encoder.dim)
     past = [value for step, value in zip(steps, clean, strict=True) if step <= s.now.step]
     verdict = verdicts.progress(past, chance)
+    if LOSSES.of(loss).family == "hinge" and verdict.state != "bad":
+        margin = verdicts.dead_margin(past, chance, s.now.active, loss.margin)
+        verdict = verdict if margin.word == "alive" else margin
     low = "" if floor is None else f" Evenly spaced pairs would pay {words.number(floor)}."
     which = "clean loss" if s.recipe.mixing.kind != "none" else "loss"
     sentence = (
@@ -190,4 +194,5 @@ def margin_now(s: Scene) -> None:
         rf"\lambda m={words.number(now['lam'])}\cdot{words.number(full)}",
     )
     chart = strip([row["step"] for row in rows], [row["margin"] for row in rows], full, s.now.step)
-    show(s.key("margin"), "How large is the margin now?", sentence, chart, why=why)
+    verdict = as_asked(recorded(rows), s.recipe.mixing.rule, full)
+    show(s.key("margin"), "How large is the margin now?", sentence, chart, why=why, verdict=verdict)

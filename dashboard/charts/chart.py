@@ -56,11 +56,14 @@ def thinned(x: ArrayLike, y: ArrayLike, limit: int = 240) -> tuple[np.ndarray, n
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if len(x) <= limit:
         return x, y
-    keep = {0, len(x) - 1}
-    for stretch in np.array_split(np.arange(len(x)), limit // 2 - 1):
-        finite = stretch[np.isfinite(y[stretch])]
-        keep |= {int(finite[y[finite].argmin()]), int(finite[y[finite].argmax()])} if len(finite) else {int(stretch[0])}
-    kept = sorted(keep)
+    stretches = limit // 2 - 1
+    length = -(-len(x) // stretches)
+    index = np.minimum(np.arange(stretches * length), len(x) - 1).reshape(stretches, length)
+    held = np.isfinite(y[index])
+    row = np.arange(stretches)
+    lowest = index[row, np.where(held, y[index], np.inf).argmin(axis=1)]
+    highest = index[row, np.where(held, y[index], -np.inf).argmax(axis=1)]
+    kept = np.unique(np.concatenate([[0, len(x) - 1], lowest, highest]))
     return x[kept], y[kept]
 
 
