@@ -87,6 +87,11 @@ def joined(parts: Iterable[tuple[str, Paid]]) -> Paid:
     return Paid(terms, pairs)
 
 
+def barred(role: Tensor, exclude: Tensor | None) -> Tensor:
+    """(A, C) roles with the negatives that `exclude` (A, C) names taken out; a positive always stays."""
+    return role if exclude is None else role.masked_fill(exclude & (role == Role.NEGATIVE), Role.EXCLUDED)
+
+
 def diagonal_roles(anchors: int, candidates: int, device: torch.device) -> Tensor:
     """(A, C) int8: candidate i is the positive of anchor i, every other one a negative."""
     return torch.full((anchors, candidates), Role.NEGATIVE, dtype=torch.int8, device=device).fill_diagonal_(

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from core.losses.fields import lead, temperature
 from core.losses.registry import Learned, loss
-from core.losses.scores import less_margin, similarity
-from core.paid import Paid, Pairs, Role, Term, diagonal_roles
+from core.losses.scores import less_margin, similarity, without
+from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles
 from core.params import Params
 
 
@@ -36,7 +36,15 @@ def _learned(p: Clip) -> Mapping[str, Learned]:
     learned=_learned,
     variants=({}, {"temperature": 0.3, "margin": 0.2}, {"learned": True}),
 )
-def clip(a: Tensor, b: Tensor, p: Clip, *, margin: Tensor | None = None, temperature: Tensor | None = None) -> Paid:
+def clip(
+    a: Tensor,
+    b: Tensor,
+    p: Clip,
+    *,
+    margin: Tensor | None = None,
+    temperature: Tensor | None = None,
+    exclude: Tensor | None = None,
+) -> Paid:
     """Matches a to b and b to a: the mean of InfoNCE along the rows and along the columns of one score matrix.
 
     Args:
@@ -45,14 +53,16 @@ def clip(a: Tensor, b: Tensor, p: Clip, *, margin: Tensor | None = None, tempera
         p: temperature, margin, whether the temperature is learned.
         margin: () or (B,), instead of `p.margin`; entry i belongs to the pair i in both directions.
         temperature: () learned temperature, instead of `p.temperature`.
+        exclude: (B, B) pairs (a_i, b_j) that take no part in either direction; a positive always does.
 
     Returns:
         Two terms per anchor, each worth half of its mean; one (B, B) matrix of pairs.
     """
     scores = similarity(a, b)
-    role = diagonal_roles(len(a), len(b), a.device)
+    role = barred(diagonal_roles(len(a), len(b), a.device), exclude)
     asked = less_margin(scores, role == Role.POSITIVE, p.margin if margin is None else margin)
-    logits = asked / (p.temperature if temperature is None else temperature)
+    left_out = None if exclude is None else role == Role.EXCLUDED
+    logits = without(asked / (p.temperature if temperature is None else temperature), left_out)
     half = 0.5 / len(a)
     return Paid(
         {

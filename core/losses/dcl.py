@@ -32,7 +32,7 @@ class DCL(Params):
     relations={"nt_xent": "without the positive in the denominator"},
     variants=({}, {"temperature": 0.5, "margin": 0.3}),
 )
-def dcl(a: Tensor, b: Tensor, p: DCL, *, margin: Tensor | None = None) -> Paid:
+def dcl(a: Tensor, b: Tensor, p: DCL, *, margin: Tensor | None = None, exclude: Tensor | None = None) -> Paid:
     """Pulls every positive equally hard, however near it is, and pushes the others as NT-Xent does.
 
     Args:
@@ -40,11 +40,12 @@ def dcl(a: Tensor, b: Tensor, p: DCL, *, margin: Tensor | None = None) -> Paid:
         b: (B, D) second view.
         p: temperature, margin.
         margin: () or (B,), instead of `p.margin`; it shifts what is paid and leaves every gradient as it is.
+        exclude: (B, B) pairs (a_i, b_j) that take no part, whichever is the anchor; a positive always does.
 
     Returns:
         One term per anchor, (2B,): first all of a, then all of b; may be negative. One (2B, 2B) matrix of pairs.
     """
-    pairs = all_pairs(a, b)
+    pairs = all_pairs(a, b, None, exclude)
     positive = pairs.role == Role.POSITIVE
     asked = less_margin(pairs.scores, positive, twice(p.margin if margin is None else margin)) / p.temperature
     others = torch.logsumexp(without(asked, pairs.role != Role.NEGATIVE), dim=1)

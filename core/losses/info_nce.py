@@ -8,7 +8,7 @@ from torch import Tensor
 from core.losses.fields import lead, temperature
 from core.losses.registry import loss
 from core.losses.scores import less_margin, similarity, without
-from core.paid import Paid, Pairs, Role, Term, diagonal_roles
+from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles
 from core.params import Params
 
 
@@ -40,16 +40,15 @@ def info_nce(a: Tensor, b: Tensor, p: InfoNCE, *, margin: Tensor | None = None, 
         b: (B, D) candidates; the positive of anchor i is candidate i.
         p: temperature, margin.
         margin: () or (B,), instead of `p.margin`.
-        exclude: (B, B) candidates that do not take part; never a positive.
+        exclude: (B, B) pairs (a_i, b_j) that take no part; a positive always does.
 
     Returns:
         One term per anchor; one (B, B) matrix of pairs.
     """
     scores = similarity(a, b)
-    role = diagonal_roles(len(a), len(b), a.device)
+    role = barred(diagonal_roles(len(a), len(b), a.device), exclude)
     positive = role == Role.POSITIVE
     logits = less_margin(scores, positive, p.margin if margin is None else margin) / p.temperature
-    if exclude is not None:
-        role = role.masked_fill(exclude, Role.EXCLUDED)
-    paid = -F.log_softmax(without(logits, exclude), dim=1).diagonal()
+    left_out = None if exclude is None else role == Role.EXCLUDED
+    paid = -F.log_softmax(without(logits, left_out), dim=1).diagonal()
     return Paid({"": Term(paid)}, (Pairs(scores, role),))

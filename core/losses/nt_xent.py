@@ -32,7 +32,7 @@ class NTXent(Params):
     },
     variants=({}, {"temperature": 0.1, "margin": 0.3}),
 )
-def nt_xent(a: Tensor, b: Tensor, p: NTXent, *, margin: Tensor | None = None) -> Paid:
+def nt_xent(a: Tensor, b: Tensor, p: NTXent, *, margin: Tensor | None = None, exclude: Tensor | None = None) -> Paid:
     """Picks out the other view of an item among both views of all items.
 
     Args:
@@ -40,11 +40,12 @@ def nt_xent(a: Tensor, b: Tensor, p: NTXent, *, margin: Tensor | None = None) ->
         b: (B, D) second view.
         p: temperature, margin.
         margin: () or (B,), instead of `p.margin`; entry i belongs to both views of item i.
+        exclude: (B, B) pairs (a_i, b_j) that take no part, whichever is the anchor; a positive always does.
 
     Returns:
         One term per anchor, (2B,): first all of a, then all of b; one (2B, 2B) matrix of pairs.
     """
-    pairs = all_pairs(a, b)
+    pairs = all_pairs(a, b, None, exclude)
     asked = less_margin(pairs.scores, pairs.role == Role.POSITIVE, twice(p.margin if margin is None else margin))
     logits = without(asked / p.temperature, pairs.role == Role.EXCLUDED)
     return Paid({"": Term(-other_view(F.log_softmax(logits, dim=1)))}, (pairs,))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.losses.registry import loss
 from core.losses.scores import similarity
-from core.paid import Paid, Pairs, Role, Term, diagonal_roles
+from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles
 from core.params import Params
 
 
@@ -31,7 +31,7 @@ class Ranking(Params):
     relations={"triplet": "over inner products and in both directions"},
     variants=({}, {"margin": 0.5, "violation": "max"}, {"margin": 0, "normalise": False}),
 )
-def ranking(a: Tensor, b: Tensor, p: Ranking, *, margin: Tensor | None = None) -> Paid:
+def ranking(a: Tensor, b: Tensor, p: Ranking, *, margin: Tensor | None = None, exclude: Tensor | None = None) -> Paid:
     """Asks each pair to lead every non-pair of its row and column by the margin; once it does, nothing is paid.
 
     Args:
@@ -39,12 +39,13 @@ def ranking(a: Tensor, b: Tensor, p: Ranking, *, margin: Tensor | None = None) -
         b: (B, D) the same items in the other.
         p: margin, sum or max violation, scale.
         margin: () or (B,), instead of `p.margin`; entry i is asked of pair i, as a row and as a column.
+        exclude: (B, B) pairs (a_i, b_j) that take no part in either direction; a positive always does.
 
     Returns:
         Two terms per anchor; one (B, B) matrix of pairs.
     """
     scores = similarity(a, b)
-    role = diagonal_roles(len(a), len(b), a.device)
+    role = barred(diagonal_roles(len(a), len(b), a.device), exclude)
     asked = scores.diagonal() - (p.margin if margin is None else margin)
     negative = role == Role.NEGATIVE
     along = {"a_to_b": (scores - asked[:, None], 1), "b_to_a": (scores - asked[None, :], 0)}

@@ -32,7 +32,9 @@ class SupCon(Params):
         pulls="a positive that already leads the others of its class shares the softmax with them and is pushed"
     ),
 )
-def supcon(a: Tensor, b: Tensor, labels: Tensor, p: SupCon, *, margin: Tensor | None = None) -> Paid:
+def supcon(
+    a: Tensor, b: Tensor, labels: Tensor, p: SupCon, *, margin: Tensor | None = None, exclude: Tensor | None = None
+) -> Paid:
     """Pulls all items of a class together and pushes the other classes away.
 
     Args:
@@ -41,11 +43,12 @@ def supcon(a: Tensor, b: Tensor, labels: Tensor, p: SupCon, *, margin: Tensor | 
         labels: (B,) class of each item.
         p: temperature, margin.
         margin: () or (B,), instead of `p.margin`; entry i belongs to all positives of both views of item i.
+        exclude: (B, B) pairs (a_i, b_j) that take no part, whichever is the anchor; a positive always does.
 
     Returns:
         One term per anchor, (2B,): first all of a, then all of b; one (2B, 2B) matrix of pairs.
     """
-    pairs = all_pairs(a, b, labels)
+    pairs = all_pairs(a, b, labels, exclude)
     positive = pairs.role == Role.POSITIVE
     asked = less_margin(pairs.scores, positive, twice(p.margin if margin is None else margin)) / p.temperature
     share = F.log_softmax(without(asked, pairs.role == Role.EXCLUDED), dim=1)

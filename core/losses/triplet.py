@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.losses.registry import loss
 from core.losses.scores import distance
-from core.paid import Paid, Pairs, Role, Term, diagonal_roles
+from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles
 from core.params import Params
 
 
@@ -33,7 +33,15 @@ class Triplet(Params):
     relations={"ranking": "over distances and in one direction"},
     variants=({}, {"over": "sum", "squared": True, "margin": 1.5}, {"margin": 0}),
 )
-def triplet(a: Tensor, b: Tensor, p: Triplet, *, negatives: Tensor | None = None, margin: Tensor | None = None) -> Paid:
+def triplet(
+    a: Tensor,
+    b: Tensor,
+    p: Triplet,
+    *,
+    negatives: Tensor | None = None,
+    margin: Tensor | None = None,
+    exclude: Tensor | None = None,
+) -> Paid:
     """Asks each anchor to be nearer to its positive than to its negatives by the margin.
 
     Args:
@@ -42,6 +50,7 @@ def triplet(a: Tensor, b: Tensor, p: Triplet, *, negatives: Tensor | None = None
         p: margin, min or sum over the negatives, squared or plain distance.
         negatives: (B, K, D) each anchor's own negatives; without them, the other items' positives.
         margin: () or (B,), instead of `p.margin`.
+        exclude: (B, B) pairs (a_i, b_j) that take no part; a positive always does, and own negatives are not touched.
 
     Returns:
         One term per anchor, with "sum" the mean over its negatives; one matrix of pairs, (B, B) or (B, 1 + K), whose
@@ -49,7 +58,7 @@ def triplet(a: Tensor, b: Tensor, p: Triplet, *, negatives: Tensor | None = None
     """
     if negatives is None:
         scores = -distance(a, b, p.squared)
-        role = diagonal_roles(len(a), len(b), a.device)
+        role = barred(diagonal_roles(len(a), len(b), a.device), exclude)
         positive = scores.diagonal()
     else:
         scores = -distance(a[:, None], torch.cat([b[:, None], negatives], dim=1), p.squared).squeeze(1)
@@ -61,5 +70,5 @@ def triplet(a: Tensor, b: Tensor, p: Triplet, *, negatives: Tensor | None = None
     if p.over == "min":
         paid = torch.relu(scores.masked_fill(~negative, -torch.inf).amax(dim=1) - asked)
     else:
-        paid = (torch.relu(scores - asked[:, None]) * negative).sum(dim=1) / negative.sum(dim=1)
+        paid = (torch.relu(scores - asked[:, None]) * negative).sum(dim=1) / negative.sum(dim=1).clamp_min(1)
     return Paid({"": Term(paid)}, (Pairs(scores, role),))

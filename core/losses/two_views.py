@@ -4,20 +4,26 @@ import torch
 from torch import Tensor
 
 from core.losses.scores import similarity
-from core.paid import Pairs, Role
+from core.paid import Pairs, Role, barred
 
 
-def all_pairs(a: Tensor, b: Tensor, labels: Tensor | None = None) -> Pairs:
+def all_pairs(a: Tensor, b: Tensor, labels: Tensor | None = None, exclude: Tensor | None = None) -> Pairs:
     """(2B, 2B) scores of both views with each other, an embedding never being a candidate of its own.
 
-    The positive of an embedding is its other view or, with `labels` (B,), every embedding of its class.
+    The positive of an embedding is its other view or, with `labels` (B,), every embedding of its class. `exclude`
+    (B, B) names pairs (a_i, b_j) that take no part, whichever of the two is the anchor; a positive always does.
     """
     z = torch.cat([a, b])
     item = torch.arange(len(a), device=a.device) if labels is None else labels
     group = torch.cat([item, item])
     same = group[:, None] == group[None, :]
     role = (Role.NEGATIVE - same.to(torch.int8)).fill_diagonal_(Role.EXCLUDED)
-    return Pairs(similarity(z, z), role)
+    return Pairs(similarity(z, z), role if exclude is None else barred(role, _in_both_places(exclude)))
+
+
+def _in_both_places(exclude: Tensor) -> Tensor:
+    within = torch.zeros_like(exclude)
+    return torch.cat([torch.cat([within, exclude], dim=1), torch.cat([exclude.T, within], dim=1)])
 
 
 def other_view(matrix: Tensor) -> Tensor:

@@ -36,21 +36,22 @@ def margin(given: Mapping[str, Any], p: Any, i: int) -> float:
     return m[i] if isinstance(m, list) else m
 
 
+def pair_roles(given: Mapping[str, Any], size: int) -> list[list[int]]:
+    """The pair itself is the positive; what `exclude` names takes no part, the positive always does."""
+    left_out = given.get("exclude")
+    return [[P if i == j else X if left_out and left_out[i][j] else N for j in range(size)] for i in range(size)]
+
+
 def info_nce(given: Mapping[str, Any], p: Any) -> Slow:
     """van den Oord et al. 2018, eq. 4, with f = exp(s / tau) and the margin taken off the positive."""
     a, b = given["a"], given["b"]
     size = len(a)
     scores = [[dot(a[i], b[j]) for j in range(size)] for i in range(size)]
-    roles = [[P if i == j else N for j in range(size)] for i in range(size)]
+    roles = pair_roles(given, size)
     paid = []
     for i in range(size):
         top = math.exp((scores[i][i] - margin(given, p, i)) / p.temperature)
-        bottom = top
-        for j in range(size):
-            if j != i and "exclude" in given and given["exclude"][i][j]:
-                roles[i][j] = X
-            elif j != i:
-                bottom += math.exp(scores[i][j] / p.temperature)
+        bottom = top + sum(math.exp(scores[i][j] / p.temperature) for j in range(size) if roles[i][j] == N)
         paid.append(-math.log(top / bottom))
     return Slow({"": paid}, mean(paid), scores, roles)
 
@@ -60,12 +61,14 @@ def clip(given: Mapping[str, Any], p: Any) -> Slow:
     a, b = given["a"], given["b"]
     size, tau = len(a), given.get("temperature", p.temperature)
     scores = [[dot(a[i], b[j]) for j in range(size)] for i in range(size)]
+    roles = pair_roles(given, size)
     rows, columns = [], []
     for i in range(size):
         top = math.exp((scores[i][i] - margin(given, p, i)) / tau)
-        rows.append(-math.log(top / (top + sum(math.exp(scores[i][j] / tau) for j in range(size) if j != i))))
-        columns.append(-math.log(top / (top + sum(math.exp(scores[j][i] / tau) for j in range(size) if j != i))))
-    roles = [[P if i == j else N for j in range(size)] for i in range(size)]
+        along = [math.exp(scores[i][j] / tau) for j in range(size) if roles[i][j] == N]
+        across = [math.exp(scores[j][i] / tau) for j in range(size) if roles[j][i] == N]
+        rows.append(-math.log(top / (top + sum(along))))
+        columns.append(-math.log(top / (top + sum(across))))
     return Slow({"a_to_b": rows, "b_to_a": columns}, (mean(rows) + mean(columns)) / 2, scores, roles)
 
 
@@ -79,6 +82,11 @@ def two_views(given: Mapping[str, Any]) -> tuple[int, Matrix, list[list[int]]]:
         [X if i == k else P if group[i % size] == group[k % size] else N for k in range(2 * size)]
         for i in range(2 * size)
     ]
+    left_out = given.get("exclude", [])
+    for i, row in enumerate(left_out):
+        for j, out in enumerate(row):
+            if out and roles[i][size + j] == N:
+                roles[i][size + j] = roles[size + j][i] = X
     return size, scores, roles
 
 
@@ -89,7 +97,7 @@ def nt_xent(given: Mapping[str, Any], p: Any) -> Slow:
     for i in range(2 * size):
         partner = (i + size) % (2 * size)
         top = math.exp((scores[i][partner] - margin(given, p, i % size)) / p.temperature)
-        others = [math.exp(scores[i][k] / p.temperature) for k in range(2 * size) if k not in (i, partner)]
+        others = [math.exp(scores[i][k] / p.temperature) for k in range(2 * size) if roles[i][k] == N]
         paid.append(-math.log(top / (top + sum(others))))
     return Slow({"": paid}, mean(paid), scores, roles)
 
@@ -101,7 +109,7 @@ def dcl(given: Mapping[str, Any], p: Any) -> Slow:
     for i in range(2 * size):
         partner = (i + size) % (2 * size)
         lead = scores[i][partner] - margin(given, p, i % size)
-        others = [math.exp(scores[i][k] / p.temperature) for k in range(2 * size) if k not in (i, partner)]
+        others = [math.exp(scores[i][k] / p.temperature) for k in range(2 * size) if roles[i][k] == N]
         paid.append(-lead / p.temperature + math.log(sum(others)))
     return Slow({"": paid}, mean(paid), scores, roles)
 
@@ -113,7 +121,7 @@ def supcon(given: Mapping[str, Any], p: Any) -> Slow:
     for i in range(2 * size):
         weight = {}
         for k in range(2 * size):
-            if k != i:
+            if roles[i][k] != X:
                 lead = margin(given, p, i % size) if roles[i][k] == P else 0
                 weight[k] = math.exp((scores[i][k] - lead) / p.temperature)
         positives = [k for k in weight if roles[i][k] == P]
@@ -126,14 +134,14 @@ def ranking(given: Mapping[str, Any], p: Any) -> Slow:
     a, b = given["a"], given["b"]
     size = len(a)
     scores = [[dot(a[i], b[j]) for j in range(size)] for i in range(size)]
+    roles = pair_roles(given, size)
     over = sum if p.violation == "sum" else max
     rows, columns = [], []
     for i in range(size):
         short = margin(given, p, i) - scores[i][i]
-        rows.append(over([max(0.0, short + scores[i][j]) for j in range(size) if j != i]))
-        columns.append(over([max(0.0, short + scores[j][i]) for j in range(size) if j != i]))
+        rows.append(over([0.0, *(max(0.0, short + scores[i][j]) for j in range(size) if roles[i][j] == N)]))
+        columns.append(over([0.0, *(max(0.0, short + scores[j][i]) for j in range(size) if roles[j][i] == N)]))
     scale = 1 / size**2 if p.normalise else 1
-    roles = [[P if i == j else N for j in range(size)] for i in range(size)]
     return Slow({"a_to_b": rows, "b_to_a": columns}, scale * (sum(rows) + sum(columns)), scores, roles)
 
 
@@ -145,12 +153,12 @@ def triplet(given: Mapping[str, Any], p: Any) -> Slow:
     for i in range(size):
         own = "negatives" in given
         candidates = [b[i], *given["negatives"][i]] if own else b
-        roles.append([P if j == (0 if own else i) else N for j in range(len(candidates))])
+        roles.append([P, *[N] * (len(candidates) - 1)] if own else pair_roles(given, size)[i])
         d = [math.dist(a[i], candidate) ** (2 if p.squared else 1) for candidate in candidates]
         near = next(x for x, role in zip(d, roles[i], strict=True) if role == P)
         far = [x for x, role in zip(d, roles[i], strict=True) if role == N]
         short = [max(0.0, margin(given, p, i) + near - x) for x in far]
-        paid.append(max(short) if p.over == "min" else mean(short))
+        paid.append((max(short) if p.over == "min" else mean(short)) if short else 0.0)
         scores.append([-x for x in d])
     return Slow({"": paid}, mean(paid), scores, roles)
 
