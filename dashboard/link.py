@@ -4,15 +4,19 @@ Widgets are not bound to the address by Streamlit itself, because a bound addres
 the screen and drops a bad value without a word. Here one validated `View` is the state, whichever page is open.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from core.addresses import Refused, flatten, read
-from core.runs.demo import first_link
+from core.runs.demo import first_link, presets
 from dashboard.view import View
 
 VERSION = "1"
 LONGEST = 120
 DEFAULT = read(first_link(), View())[0]
+DECIDED_BY_DATA = ("data", "encoder", "method", "optimiser", "steps", "at")
 
 
 def view() -> View:
@@ -44,6 +48,18 @@ def replace(new: View) -> None:
     """Set the whole state, as a link does; what Play has shown so far is then no ground for a branch."""
     st.session_state["view"] = new
     st.session_state.pop("shown", None)
+
+
+def on_data(now: View, link: Mapping[str, str]) -> View:
+    """`now` on a data preset, `link`: what that leaves out of data, networks and training has its default."""
+    usual = View()
+    return read(link, now.model_copy(update={part: getattr(usual, part) for part in DECIDED_BY_DATA}))[0]
+
+
+def of_lesson(card: Mapping[str, Any]) -> View:
+    """What a lesson opens: its own part of a link, on its data preset if it names one."""
+    data = next((preset["link"] for preset in presets()["data"] if preset["key"] == card.get("data")), None)
+    return read(card["link"], DEFAULT if data is None else on_data(DEFAULT, data))[0]
 
 
 def write_link() -> None:

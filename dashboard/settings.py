@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from core.addresses import knobs, read, spell
+from core.addresses import knobs, spell
 from core.losses.registry import LOSSES
 from core.recipe import Recipe
 from core.runs.demo import presets
 from dashboard.controls import WIDTH, knob
-from dashboard.link import change, replace, view
+from dashboard.link import change, on_data, replace, view
 
 FRONT = ("loss.temperature", "loss.margin", "mixing.margin")
 LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
@@ -33,13 +33,14 @@ def lane_names(first: Recipe, second: Recipe) -> tuple[str, str]:
 def data_choice() -> None:
     """Data sets as presets: each brings the dimensions and the batch that suit it."""
     now = view()
-    titles = [title for title, link in DATA.items() if read(link, now)[0] == now]
+    here = now.model_copy(update={"at": -1})
+    titles = [title for title, link in DATA.items() if on_data(now, link) == here]
     options = list(DATA) if titles else [*DATA, "Your own choice"]
     st.session_state["preset"] = titles[0] if titles else options[-1]
 
     def chosen() -> None:
         if link := DATA.get(st.session_state["preset"]):
-            replace(read(link | {"at": "-1"}, view())[0])
+            replace(on_data(view(), link))
 
     st.selectbox("Data", options, key="preset", on_change=chosen, width=WIDTH)
 

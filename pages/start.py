@@ -20,26 +20,20 @@ DOORS = (
 )
 
 
-def go(page: str, link: dict[str, str] | None = None) -> None:
-    """Open a page, with a part of a link where one is given."""
-    if link is not None:
-        from core.addresses import read
-        from dashboard.link import DEFAULT, replace
-
-        replace(read(link, DEFAULT)[0])
+def go(page: str) -> None:
     st.switch_page(f"../pages/{page}.py")
 
 
-def try_it(page: str, link: dict[str, str]) -> None:
-    """Open a page on a lesson whose runs are already on their way."""
-    from core.addresses import read
+def try_it(card: dict[str, Any]) -> None:
+    """Open a lesson, with its runs already on their way."""
     from dashboard.lab import begin
-    from dashboard.link import DEFAULT
+    from dashboard.link import of_lesson, replace
 
-    asked = read(link, DEFAULT)[0]
+    asked = of_lesson(card)
     for recipe in [asked.recipe(), *([asked.second()] if asked.lane.on else [])]:
         begin(recipe)
-    go(page, link)
+    replace(asked)
+    go(card["page"])
 
 
 def door(title: str, text: str, icon: str, page: str) -> None:
@@ -72,7 +66,7 @@ def lessons() -> None:
                 (picture,) = emoji_urls([card["picture"]])
                 st.markdown(f"![]({picture})  \n**{card['title']}**  \n:small[{card['text']}]")
                 if st.button("Try it", key=f"lesson_{card['key']}", type="tertiary", icon=":material/arrow_forward:"):
-                    try_it(card["page"], card["link"])
+                    try_it(card)
 
 
 def reopen(recipe: dict[str, Any]) -> None:

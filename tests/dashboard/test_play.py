@@ -19,7 +19,7 @@ from core.runs.demo import presets
 from core.runs.folder import RunFolder
 from core.runs.worker import prepare
 from dashboard import transport
-from dashboard.link import DEFAULT
+from dashboard.link import DEFAULT, on_data
 from tests.dashboard.apps import (
     SMALL,
     link_of,
@@ -349,7 +349,7 @@ def test_the_data_presets_set_their_dimensions_and_keep_the_loss():
     app = opened("play", {"loss.kind": "ranking"})
     for preset in presets()["data"][::-1]:
         well(app.selectbox(key="preset").set_value(preset["title"]).run())
-        assert app.session_state["view"].recipe() == recipe_of({"loss.kind": "ranking"} | preset["link"])
+        assert app.session_state["view"] == on_data(read({"loss.kind": "ranking"}, DEFAULT)[0], preset["link"])
         assert app.selectbox(key="preset").value == preset["title"]
     assert link_of(app) == {"loss.kind": "ranking"}
 

@@ -15,7 +15,7 @@ from core.runs import demo, launch
 from core.runs.folder import RunFolder, write_json
 from core.runs.worker import prepare, work
 from dashboard.lab import find
-from dashboard.link import DEFAULT
+from dashboard.link import DEFAULT, of_lesson, on_data
 from dashboard.moving import PAUSE, film, frame_index
 from tests.dashboard.apps import SMALL, link_of, numbers_in, opened, pages, recipe_of, seen, train, well
 
@@ -124,8 +124,9 @@ def test_a_demo_of_other_code_or_a_damaged_one_gives_way_to_the_recording(begun)
 def test_every_door_lesson_and_preset_leads_to_a_page_by_a_link_without_a_mistake():
     offers = demo.presets()
     for card in [*offers["data"], *offers["lessons"]]:
-        view, refused = read(card["link"], DEFAULT)
+        _, refused = read(card["link"], DEFAULT)
         assert refused == [], card["title"]
+        view = of_lesson(card) if card in offers["lessons"] else on_data(DEFAULT, card["link"])
         assert (view == DEFAULT) is (not card["link"] or card is offers["data"][0]), card["title"]
         assert card.get("page", "play") in pages()
         assert len(card["title"].split()) <= 8
@@ -141,7 +142,7 @@ def test_a_lesson_opens_its_page_with_its_link_and_its_runs_are_on_their_way(mon
     app = opened("start")
     well(app.button(key=f"lesson_{card['key']}").click().run())
     assert app.subheader[0].value == "What does this loss do to the points?"
-    assert app.session_state["view"] == read(card["link"], DEFAULT)[0]
+    assert app.session_state["view"] == of_lesson(card) != DEFAULT
     assert read(link_of(app), DEFAULT)[0] == app.session_state["view"]
     assert [words[0] for words in started] == ["work"]
     assert find(app.session_state["view"].recipe()).path.name in started[0][1]
