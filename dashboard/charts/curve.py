@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dashboard.charts import theme
-from dashboard.charts.axes import frame, scale, words
+from dashboard.charts.axes import Scale, frame, scale, words
 from dashboard.charts.chart import Chart, last_before, points, thinned
 from dashboard.words import number
 
 HEIGHT, LANES = 210, 2
+LABEL_WIDTH, LABEL_HEIGHT = 0.35, 0.12  # of a level's name, as shares of the plot
 
 
 def _lane(steps: np.ndarray, values: np.ndarray, at: float, dashed: bool) -> list[dict[str, Any]]:
@@ -37,19 +38,32 @@ def _lane(steps: np.ndarray, values: np.ndarray, at: float, dashed: bool) -> lis
     ]
 
 
-def _level(name: str, level: float | None, low: float, high: float, place: str) -> list[dict[str, Any]]:
-    """A dotted line across at `level`, with its name and value at the right end: always two series."""
+def _is_free(box: tuple[float, float, float, float], runs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Whether no point of a curve lies in the box (left, right, bottom, top)."""
+    left, right, bottom, top = box
+    return not any(((s >= left) & (s <= right) & (v >= bottom) & (v <= top)).any() for s, v in runs.values())
+
+
+def _level(
+    name: str, level: float | None, x: Scale, y: Scale, place: str, runs: Mapping[str, tuple[np.ndarray, np.ndarray]]
+) -> list[dict[str, Any]]:
+    """A dotted line across at `level`, with its name and value where no curve runs through it: always two series."""
     there = level is not None and np.isfinite(level)
     value = float(level) if there and level is not None else 0.0
+    wide, tall = LABEL_WIDTH * (x.high - x.low), LABEL_HEIGHT * (y.high - y.low)
+    bottom, top = (value - tall, value) if place == "bottom" else (value, value + tall)
+    taken = there and not _is_free((x.high - wide, x.high, bottom, top), runs)
+    at_left = taken and _is_free((x.low, x.low + wide, bottom, top), runs)
     line = {
         "type": "line",
         "name": "anchor",
         "showSymbol": False,
         "silent": True,
-        "data": [[low, value], [high, value]] if there else [],
+        "data": [[x.low, value], [x.high, value]] if there else [],
         "lineStyle": {"type": "dotted", "width": 1.5, "opacity": 0.8},
     }
-    label = words([(high, value, f"{name} {number(value)}")] if there else [], place, align="right", distance=3)
+    end, align = (x.low, "left") if at_left else (x.high, "right")
+    label = words([(end, value, f"{name} {number(value)}")] if there else [], place, align=align, distance=3)
     return [line, label]
 
 
@@ -92,8 +106,8 @@ def curve(
         y,
         [
             *series,
-            *_level("chance", chance, x.low, x.high, "top"),
-            *_level(floor_name, floor, x.low, x.high, "bottom" if below else "top"),
+            *_level("chance", chance, x, y, "top", runs),
+            *_level(floor_name, floor, x, y, "bottom" if below else "top", runs),
         ],
         x_title=x_title,
         tooltip={"trigger": "axis", "formatter": f"{x_title} {{@[0]}}: {{@[1]}}"},

@@ -91,6 +91,19 @@ def test_the_curve_splits_past_and_future_at_the_cursor():
     assert "clean 2.50" in chart.alt
 
 
+def test_the_name_of_a_level_keeps_out_of_the_way_of_the_curve():
+    steps = np.arange(11)
+
+    def place(values) -> dict[str, float]:
+        chart = curve({"loss": (steps, values)}, at=10, floor=0.05, chance=1)
+        labels = [each for s in chart.spec["series"] for each in s["data"] if isinstance(each, dict)]
+        return {each["name"]: each["value"][0] for each in labels if each["name"][0].isalpha()}
+
+    assert place(np.linspace(1, 0.5, 11)) == {"chance 1.00": 10, "floor 0.05": 10, "step": 5}
+    assert place(np.array([1] * 5 + [0.08] * 6))["floor 0.05"] == 0
+    assert place(np.full(11, 0.08))["floor 0.05"] == 10
+
+
 def test_two_lanes_differ_by_dash_not_by_hue():
     steps = np.arange(5)
     chart = curve({"a": (steps, steps + 1.0), "b": (steps, steps + 2.0)}, at=2, until=100)
