@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from core.losses.hinges import hinge_sums, hinge_worst
 from core.losses.registry import loss
-from core.losses.scores import similarity
+from core.losses.scores import similarity, without
 from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles
 from core.params import Params
 
@@ -47,11 +47,7 @@ def ranking(a: Tensor, b: Tensor, p: Ranking, *, margin: Tensor | None = None, e
     scores = similarity(a, b)
     role = barred(diagonal_roles(len(a), len(b), a.device), exclude)
     asked = scores.diagonal() - (p.margin if margin is None else margin)
-    negative = role == Role.NEGATIVE
-    along = {"a_to_b": (scores - asked[:, None], 1), "b_to_a": (scores - asked[None, :], 0)}
+    over = hinge_sums if p.violation == "sum" else hinge_worst
+    rows, columns = over(without(scores, None if exclude is None else role == Role.EXCLUDED), asked)
     scale = 1 / len(a) ** 2 if p.normalise else 1.0
-    terms = {}
-    for name, (short, dim) in along.items():
-        cost = torch.relu(short) * negative
-        terms[name] = Term(cost.sum(dim) if p.violation == "sum" else cost.amax(dim), weight=scale)
-    return Paid(terms, (Pairs(scores, role),))
+    return Paid({"a_to_b": Term(rows, weight=scale), "b_to_a": Term(columns, weight=scale)}, (Pairs(scores, role),))
