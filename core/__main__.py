@@ -1,7 +1,8 @@
-"""The command line: `python -m core train | resume | runs | catalogue | work | demo | layout`."""
+"""The command line: `python -m core train | experiment | resume | runs | catalogue | work | arm | demo | layout`."""
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ EXAMPLE = "python -m core train --data emoji --loss.kind clip --loss.temperature
 def main(words: Sequence[str]) -> int:
     parser = _parser()
     known, rest = parser.parse_known_args(words)
-    if rest and known.command != "train":
+    if rest and known.command not in ("train", "experiment"):
         parser.error(f"unrecognised: {rest[0]}; see python -m core {known.command} --help")
     try:
         return COMMANDS[known.command](known, rest)
@@ -50,6 +51,21 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("folder", type=Path)
     for command in (train, resume, work):
         command.add_argument("--checkpoint-seconds", type=float, default=1.0, help="time between checkpoints")
+    experiment = commands.add_parser(
+        "experiment",
+        help="test a claim: arms, tuned alike, compared seed by seed",
+        epilog="Also --data, --seeds, --configurations, --steps, --arms, --ratings and --split, each with a value.",
+        allow_abbrev=False,
+    )
+    experiment.add_argument("task", choices=("retrieval", "recommender", "missing"))
+    experiment.add_argument("--out", type=Path, help="folder of the experiment (default: among your files)")
+    experiment.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes at once")
+    experiment.add_argument(
+        "--accept-terms", action="store_true", help="fetch MovieLens-100k, its terms being accepted"
+    )
+    arm = commands.add_parser("arm", help="work on one arm of an experiment, as it does", allow_abbrev=False)
+    arm.add_argument("folder", type=Path)
+    arm.add_argument("key")
     demo = commands.add_parser("demo", help="train the run of the Start page, as the app does", allow_abbrev=False)
     demo.add_argument("--record", type=Path, help="also write its film here, for assets/recording.npz")
     commands.add_parser("layout", help="draw the maps that the app asks for, until none comes", allow_abbrev=False)
@@ -143,6 +159,22 @@ def _work(known: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _experiment(known: argparse.Namespace, rest: list[str]) -> int:
+    """Run the arms with a progress bar on standard error; the last line of standard output is the outcome."""
+    from core.experiments.command import run, settings, usual_folder
+
+    asked = settings(known.task, _flags(rest), known.accept_terms)
+    print(json.dumps(run(asked, known.out or usual_folder(asked), known.workers)))
+    return 0
+
+
+def _arm(known: argparse.Namespace, rest: list[str]) -> int:
+    from core.experiments.worker import work
+
+    work(known.folder, known.key)
+    return 0
+
+
 def _demo(known: argparse.Namespace, rest: list[str]) -> int:
     from core.runs import demo
     from core.runs.worker import prepare, work
@@ -189,6 +221,8 @@ def _catalogue(known: argparse.Namespace, rest: list[str]) -> int:
 
 COMMANDS = {
     "train": _train,
+    "experiment": _experiment,
+    "arm": _arm,
     "resume": _resume,
     "work": _work,
     "demo": _demo,
