@@ -51,6 +51,19 @@ class Entry:
         return {q.name: q.default is q.empty for q in parameters if q.name != "p"}
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A scalar that the trainer owns, learns and passes on by its name.
+
+    In log space it is positive and moves by factors; in linear space it moves by amounts and may be of either sign.
+    """
+
+    initial: float
+    low: float
+    high: float
+    space: Literal["log", "linear"] = "log"
+
+
 E = TypeVar("E", bound=Entry)
 
 

@@ -27,6 +27,8 @@ ASKED: dict[str, str] = {
     "one_minus_lam": "(1−λ)m",
     "two_lam_minus_one": "(2λ−1)m",
     "zero": "0",
+    "learned": "mσ(a+b(2λ−1))",
+    "released_decay": "m∏λ",
 }
 
 
@@ -130,8 +132,9 @@ def _over_lambda(s: Scene, law: DMM) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def law_words(p: DMM) -> str:
     low, high = ("½" if end == 0.5 else words.tick(end) for end in (p.low, p.high))
     uniform = f"U({low},\u00a0{high})"
-    beta = f"Beta({words.tick(p.concentration)},\u00a0{words.tick(p.concentration)}) folded"
-    return {"uniform": uniform, "beta": beta, "fixed": f"λ = {words.tick(p.fixed)}"}[p.law]
+    unfolded = f"Beta({words.tick(p.concentration)},\u00a0{words.tick(p.concentration)})"
+    beta = f"{unfolded} folded"
+    return {"uniform": uniform, "beta": beta, "beta_unfolded": unfolded, "fixed": f"λ = {words.tick(p.fixed)}"}[p.law]
 
 
 def which_lambda(s: Scene, law: DMM) -> None:

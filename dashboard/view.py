@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from core.losses.registry import LOSSES
-from core.mixing.dmm import MarginRule
+from core.mixing.options import FixedRule
 from core.mixing.registry import MIXINGS
 from core.params import Params
 from core.recipe import AnyLoss, AnyMixing, Recipe
@@ -26,7 +26,7 @@ class Scene(Params):
     situation: Literal["apart", "together", "twins"] = Field("apart", title="Situation", description="Where all stand.")
     lam: float = Field(0.54, ge=0.5, le=1, title="λ, share of the anchor", description="1: nothing is mixed in.")
     margin: float = Field(0.3, ge=0, le=1, title="Margin m", description="Lead asked of a clean pair.")
-    rule: MarginRule = Field("lam", title="Margin rule", description="Lead asked of the mixed pair; the paper's is λm.")
+    rule: FixedRule = Field("lam", title="Margin rule", description="Lead asked of the mixed pair; the paper's is λm.")
 
 
 class Pairs(Params):

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from core.paid import Paid
 from core.params import Params
-from core.registry import Entry, Origin, Registry
+from core.registry import Entry, Learned, Origin, Registry
 
-Family = Literal["hinge", "softmax", "none"]
+Family = Literal["hinge", "softmax", "logistic", "angular", "contrastive", "none"]
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,6 @@ class Claims:
 
 
 @dataclass(frozen=True)
-class Learned:
-    """A positive scalar that the trainer owns, learns in log space and passes to the loss by its vocabulary name."""
-
-    initial: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class LossEntry(Entry):
     """An `Entry` with its formula, family of margin (`core.mixing`), claims and relatives."""
 
@@ -44,6 +35,11 @@ class LossEntry(Entry):
     relations: Mapping[str, str] = field(default_factory=dict)
     learned: Callable[[Any], Mapping[str, Learned]] = lambda p: {}
     variants: tuple[Mapping[str, object], ...] = ({},)
+
+    @property
+    def pairwise(self) -> bool:
+        """Whether pairs of embeddings, and classes where it asks for them, are all that it needs."""
+        return {name for name, required in self.inputs.items() if required} <= {"a", "b", "labels"}
 
 
 LOSSES: Registry[LossEntry] = Registry("loss", "core.losses")
@@ -70,7 +66,8 @@ def loss(
         title: the field's standard name.
         source: paper and equation.
         formula: LaTeX of what one anchor pays.
-        family: what a margin means for it (`spec` of DMM: the hinge's own margin, or taken off the positive logit).
+        family: what a margin means for it: the hinge's or the distance's own, taken off the positive (softmax,
+            logistic), added to the positive's angle in radians (angular), or nothing.
         origin: where the definition comes from.
         papers: ids of the papers that it belongs to.
         claims: invariants; what is not claimed carries a reason.

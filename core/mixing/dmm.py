@@ -6,102 +6,51 @@ from 0 (So et al., IEEE Access 11, 2023, doi 10.1109/ACCESS.2023.3286931).
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
-from core.mixing.registry import Level, Plan, Side, Step, mixing
+from core.mixing.laws import draw_lam as draw_lam
+from core.mixing.laws import shared_by_partners
+from core.mixing.mixture import between, mixed_embedding, mixed_mask
+from core.mixing.options import DMM as DMM
+from core.mixing.options import MarginRule as MarginRule
+from core.mixing.partners import bank_size, draw_from_bank
+from core.mixing.partners import draw_partner as draw_partner
+from core.mixing.registry import Memory, Mixes, Plan, Side, Step, mixing
+from core.mixing.schedule import LEARNED
+from core.mixing.schedule import mixed_margin as mixed_margin
+from core.mixing.schedule import mixed_weight as mixed_weight
 from core.paid import Paid, joined
-from core.params import Params
+from core.registry import Learned
 
-SHORTEST = 1e-3  # a mixture of opposites has no direction; below this length it shrinks, and its gradient stays finite
-MarginRule = Literal["lam", "constant", "one_minus_lam", "two_lam_minus_one", "zero"]
-
-
-class DMM(Params):
-    kind: Literal["dmm"] = "dmm"
-    margin: float | None = Field(
-        None, ge=0, le=2, title="Margin m", description="What λ multiplies. Empty: the margin of the loss itself."
-    )
-    law: Literal["uniform", "beta", "fixed"] = Field(
-        "uniform", title="λ law", description="How the share of the anchor is drawn; β is folded into [½, 1]."
-    )
-    low: float = Field(0.5, ge=0, le=1, title="λ from", description="Lower end of the uniform law.")
-    high: float = Field(1.0, ge=0, le=1, title="λ to", description="Upper end of the uniform law.")
-    concentration: float = Field(2.0, gt=0, le=20, title="β concentration", description="α of Beta(α, α).")
-    fixed: float = Field(0.75, ge=0, le=1, title="Fixed λ", description="The share under the fixed law.")
-    per_sample: bool = Field(False, title="λ per sample", description="One λ for each anchor, not one a batch.")
-    partner: Literal["flip", "roll", "shuffle"] = Field(
-        "flip", title="Partner", description="Who is mixed in: the batch turned round, shifted by one, or shuffled."
-    )
-    rule: MarginRule = Field("lam", title="Margin rule", description="How the margin follows λ; the paper's is λm.")
-    level: Level = Field("input", title="Mix", description="The inputs of the encoder, or its embeddings.")
-    side: Side = Field("a", title="Side", description="Which side of the pair is mixed.")
-    weight: Literal["ratio", "constant", "linear"] = Field(
-        "ratio", title="Weight", description="How the mixed loss comes in: t / (t + half), at once, or as a ramp."
-    )
-    half: float = Field(30, gt=0, le=1000, title="Half at", description="Where the ratio is ½, or the ramp full.")
-    unit: Literal["epoch", "step"] = Field("epoch", title="Counted in", description="Unit of the weight's clock.")
-    scale: float = Field(1, ge=0, le=10, title="Scale", description="Factor on the whole mixed loss.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "DMM":
-        if self.low > self.high:
-            raise ValueError(f"low is {self.low} and high {self.high}; low must not exceed high")
-        return self
+MASKS = ("mask", "bag_mask")
+# What belongs to a side: its items, and where a loss has them, their members and their context.
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "a": ("a", "bags", "context"),
+    "b": ("b", "other_bags", "other_context"),
+}
+MIXED_SIDES: Mapping[Side, tuple[str, ...]] = {
+    "a": ("a",),
+    "b": ("b",),
+    "alternate": ("a",),
+    "both": ("a", "b"),
+    "each": ("a", "b"),
+}
 
 
-def folded_beta(size: tuple[int, ...], concentration: float, g: Generator) -> Tensor:
-    """`size` shares max(x, 1 - x), x from Beta(α, α): two uniforms each, no rejection, sound for any α > 0.
-
-    t² / ν of Student's t with ν = 2α by Bailey (1994), Math. Comp. 62, 779; then x = (1 + t / √(ν + t²)) / 2.
-    """
-    radius, angle = torch.rand((2, *size), generator=g)
-    ratio = torch.expm1(-radius.log() / concentration) * torch.cos(2 * torch.pi * angle).square()
-    return 0.5 + 0.5 / torch.sqrt(1 + 1 / ratio)
+def side_at(side: Side, step: int) -> Side:
+    """The side that step `step` mixes: in turn, a first, where they alternate."""
+    return ("a", "b")[step % 2] if side == "alternate" else side
 
 
-def draw_lam(n: int, p: DMM, g: Generator) -> Tensor:
-    """(n,) shares of the anchor, equal within the batch unless `p.per_sample`."""
-    size = (n if p.per_sample else 1,)
-    if p.law == "uniform":
-        lam = p.low + (p.high - p.low) * torch.rand(size, generator=g)
-    elif p.law == "beta":
-        lam = folded_beta(size, p.concentration, g)
-    else:
-        lam = torch.full(size, p.fixed)
-    return lam.expand(n).clone()
+def mixed_sides(plan: Plan, p: DMM) -> tuple[str, ...]:
+    """The sides, "a" and "b", that the plan mixes."""
+    return MIXED_SIDES[plan.side or p.side]
 
 
-def draw_partner(n: int, p: DMM, g: Generator) -> Tensor:
-    """(n,) index of each item's partner; the middle of an odd batch turned round is its own."""
-    if p.partner == "flip":
-        return torch.arange(n - 1, -1, -1)
-    if p.partner == "roll":
-        return torch.arange(n).roll(1)
-    return torch.randperm(n, generator=g)
-
-
-def mixed_margin(rule: MarginRule, lam: Tensor, margin: float) -> Tensor:
-    """(n,) the margin asked of a pair whose anchor was mixed with the share `lam` (n,)."""
-    factor = {
-        "lam": lam,
-        "constant": torch.ones_like(lam),
-        "one_minus_lam": 1 - lam,
-        "two_lam_minus_one": 2 * lam - 1,
-        "zero": torch.zeros_like(lam),
-    }[rule]
-    return factor * margin
-
-
-def mixed_weight(p: DMM, step: Step) -> float:
-    """Weight of the mixed loss at `step`: 0 at the start of "ratio" and "linear", approaching or reaching `p.scale`."""
-    t = step.epoch if p.unit == "epoch" else step.index
-    share = {"ratio": t / (t + p.half), "linear": min(t / p.half, 1.0), "constant": 1.0}[p.weight]
-    return p.scale * share
+def _learned(p: DMM) -> Mapping[str, Learned]:
+    return LEARNED if p.rule == "learned" else {}
 
 
 @mixing(
@@ -111,29 +60,104 @@ def mixed_weight(p: DMM, step: Step) -> float:
     origin="code",
     papers=("dmm",),
     formula=r"L_m(x,y)+w_t\,L_{\lambda m}\big(\lambda x+(1-\lambda)x_\pi,\;y\big)",
+    learned=_learned,
 )
 class DynamicMixedMargin:
     """Mixes each anchor with a partner and asks the mixed pair for a margin that follows the mixing ratio."""
 
-    def plan(self, n: int, p: DMM, g: Generator, *, margin: float, z: Tensor | None = None) -> Plan:
+    mixes: Mixes = "sides"
+
+    def plan(
+        self,
+        n: int,
+        p: DMM,
+        g: Generator,
+        *,
+        margin: float,
+        z: Tensor | None = None,
+        labels: Tensor | None = None,
+        step: int = 0,
+        memory: Memory | None = None,
+        learned: Mapping[str, Tensor] | None = None,
+    ) -> Plan:
         """Draw lambda, partner and margin for a batch of n.
 
         Args:
-            n: items in the batch, at least 2.
+            n: items in the batch, at least 2 for a mixture.
             p: the params.
             g: a CPU generator, fresh for this step.
             margin: the loss's own margin, used where `p.margin` is None.
             z: (n, D) embeddings, for partners that are chosen by them.
+            labels: (n,) classes, for partners that are chosen by them.
+            step: index of the step, for sides that take turns.
+            memory: as `remember` gave it after the step before; None at the first one.
+            learned: name -> () the scalars of the learned margin rule.
         """
         lam = draw_lam(n, p, g)
-        return Plan(lam, draw_partner(n, p, g), mixed_margin(p.rule, lam, margin if p.margin is None else p.margin))
+        held = bank_size(memory) if p.partner == "bank" else 0
+        partner = draw_from_bank(n, held, g) if held else draw_partner(n, p, g, z=z, labels=labels)
+        if p.share == "pair":
+            lam = shared_by_partners(lam, partner)
+        m = margin if p.margin is None else p.margin
+        before = (memory or {}).get("product")
+        asks = {"learned": learned, "before": None if before is None else before.to(lam.device)}
+        where = next((value.device for value in (learned or {}).values()), lam.device)
+        lam = lam.to(where) if p.rule == "learned" else lam
+        asked = mixed_margin(p.rule, lam, m, **asks)
+        return Plan(
+            lam,
+            partner,
+            asked,
+            from_bank=torch.full((n,), bool(held)) if p.partner == "bank" else None,
+            side=side_at(p.side, step),
+            partner_margin=mixed_margin(p.rule, 1 - lam, m, **asks) if p.target == "soft" else None,
+            penalty=p.prior * (asked - lam * m).square().mean() if p.rule == "learned" else None,
+        )
 
     def apply(self, inputs: Mapping[str, Tensor], plan: Plan, p: DMM) -> Mapping[str, Tensor]:
-        """The inputs with side `p.side` mixed, (n, ...) each; embeddings are renormalised."""
-        x = inputs[p.side]
-        lam = plan.lam.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
-        mixed = lam * x + (1 - lam) * x[plan.partner]
-        return {**inputs, p.side: F.normalize(mixed, dim=-1, eps=SHORTEST) if p.level == "embedding" else mixed}
+        """The inputs with the planned sides mixed, (n, ...) each.
+
+        Args:
+            inputs: "a" and "b" (n, ...), either may be missing, and what belongs to a side (`PARTS`); "bank.a" and
+                "bank.b" (K, ...) for partners from the bank; "mask" or "bag_mask" (n, T), true where a step of the
+                mixed sequence is present. Others stay.
+            plan: as drawn.
+            p: the params; embeddings are renormalised as `p.renormalise` says.
+        """
+        mixed = {}
+        for name in (name for side in mixed_sides(plan, p) for name in PARTS[side] if name in inputs):
+            x = inputs[name]
+            other = self._other(x, inputs.get(f"bank.{name}"), plan)
+            at_end = p.level == "embedding"
+            mixed[name] = mixed_embedding(x, other, plan.lam, p.renormalise) if at_end else between(x, other, plan.lam)
+        masks = {name: mixed_mask(inputs[name], plan.partner, p.sequence) for name in MASKS if name in inputs}
+        return {**inputs, **mixed, **masks}
+
+    @staticmethod
+    def _other(x: Tensor, bank: Tensor | None, plan: Plan) -> Tensor:
+        """(n, ...) what is mixed in: rows of the batch, or of the bank."""
+        if plan.from_bank is None or bank is None or not len(bank):
+            return x[plan.partner]
+        own, kept = (source[plan.partner.clamp(max=len(source) - 1)] for source in (x, bank))
+        return torch.where(plan.from_bank.reshape(-1, *[1] * (x.ndim - 1)), kept.to(x.dtype), own)
+
+    def remember(self, memory: Memory, plan: Plan, inputs: Mapping[str, Tensor], p: DMM) -> dict[str, Tensor]:
+        """The memory after this step: the product of all lambdas so far, and the newest items of the bank.
+
+        Args:
+            memory: the one before.
+            plan: of this step.
+            inputs: name -> (n, ...) what may be mixed in later.
+            p: the params.
+        """
+        after = dict(memory)
+        if p.rule == "released_decay":
+            after["product"] = memory.get("product", 1.0) * plan.lam[0].double()
+        if p.partner == "bank":
+            for name, values in inputs.items():
+                kept = memory.get(f"bank.{name}", values[:0].detach())
+                after[f"bank.{name}"] = torch.cat([kept, values.detach()])[-p.bank :].clone()
+        return after
 
     def combine(self, clean: Paid, mixed: Paid, step: Step, p: DMM) -> Paid:
         """What is paid in all: the clean loss and the weighted mixed one, kept apart as terms."""

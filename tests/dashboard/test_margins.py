@@ -100,7 +100,7 @@ def test_the_ramp_says_when_half_is_reached(link, said):
 def test_a_knob_of_the_recipe_changes_the_link_and_every_chart(charts):
     app = opened("margins", DMM)
     before = dict(charts)
-    well(app.segmented_control(key="mixing.law").set_value("fixed").run())
+    well(app.selectbox(key="mixing.law").set_value("fixed").run())
     assert link_of(app)["mixing.law"] == "fixed"
     assert charts["law"].columns != before["law"].columns
     assert "0% of draws" in seen(app).panels["c_lambda"].chip

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from scipy import stats
 from torch import Tensor
 
-from core.mixing.dmm import DMM, DynamicMixedMargin, draw_lam, draw_partner, folded_beta, mixed_margin
+from core.mixing.dmm import DMM, DynamicMixedMargin, draw_lam, draw_partner, mixed_margin
+from core.mixing.laws import folded_beta
 from core.mixing.registry import Plan
 from core.streams import stream
 
