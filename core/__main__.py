@@ -25,8 +25,9 @@ def main(words: Sequence[str]) -> int:
         print(f"python -m core {known.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        again = "the same command" if known.command == "experiment" else "resume"
         print(
-            f"\npython -m core {known.command}: interrupted; a run keeps what it has, and resume goes on from there",
+            f"\npython -m core {known.command}: interrupted; what is done is kept, and {again} goes on from there",
             file=sys.stderr,
         )
         return 130

@@ -1,8 +1,8 @@
 """Arms: what is compared. An arm is data: a part of a link over the task's recipe, and what it tunes.
 
-Five controls answer a sceptic (issue: "is it more than a larger margin, a larger step, or plain mixup?"): the base with
-its margin swept, the base at the mixed loss's weight, the mixture with other margins or without the partner, plain
-mixup, and hard negatives. Every arm of an experiment tunes the same number of configurations.
+Five controls answer a sceptic, who asks whether it is more than a larger margin, a larger step or plain mixup: the
+base with its margin swept, the base at the mixed loss's weight, the mixture with other margins or without the partner,
+plain mixup, and hard negatives. Every arm of an experiment tunes the same number of configurations.
 """
 
 from collections.abc import Mapping
@@ -99,6 +99,27 @@ SOFTMAXES: tuple[Arm, ...] = (
         "The mixture without any margin.",
         mixing__kind="dmm",
         mixing__rule="zero",
+        mixing__margin=ADDED,
+    ),
+    _softmax(
+        "clip_hinge",
+        "CLIP and a clean hinge",
+        "control",
+        "A max-margin hinge comes in beside it, nothing mixed.",
+        mixing__kind="dmm",
+        mixing__law="fixed",
+        mixing__fixed="1",
+        mixing__asks="ranking",
+        mixing__margin=ADDED,
+    ),
+    _softmax(
+        "clip_released",
+        "CLIP and a mixed hinge",
+        "dmm",
+        "The form of the released GMC: mixed pairs pay a hinge with the margin λ·0.2.",
+        "clip",
+        mixing__kind="dmm",
+        mixing__asks="ranking",
         mixing__margin=ADDED,
     ),
     _softmax(
