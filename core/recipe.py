@@ -30,6 +30,9 @@ class Encoder(Params):
     vector: VectorEncoder = ENCODERS["mlp"].params()
     image: ImageEncoder = ENCODERS["cnn"].params()
     text: TextEncoder = ENCODERS["text"].params()
+    joint: bool = Field(
+        False, title="Joint encoder", description="One more network that sees all modalities, for losses that take it."
+    )
 
 
 class Optimiser(Params):

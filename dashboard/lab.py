@@ -93,7 +93,7 @@ def _pairs(recipe: Recipe, now: Moment) -> tuple[tuple[Pairs, ...], tuple[Pairs,
     """Clean and mixed pairs of the first pair of modalities, the partners marked."""
     mixed = now.mixed.pairs[:1] if now.mixed is not None else ()
     if now.partner is not None:
-        mixed = tuple(with_partner(pairs, now.partner, recipe.mixing.side) for pairs in mixed)
+        mixed = tuple(with_partner(pairs, now.partner, now.side) for pairs in mixed)
     return now.clean.pairs[:1], mixed
 
 
@@ -112,8 +112,7 @@ def measured(recipe: Recipe, now: Moment) -> Frame:
     (first, a), (second, b) = [(name, z.detach()) for name, z in list(now.z.items())[:2]]
     clean, _ = _pairs(recipe, now)
     found = (a @ b.T).argmax(dim=1) == torch.arange(len(a))
-    side = recipe.mixing.side if now.mixed is not None else "a"
-    mixed_z = None if now.mixed_z is None else now.mixed_z.get(first if side == "a" else second)
+    mixed_z = None if now.mixed_z is None else now.mixed_z.get(first if now.side == "a" else second)
     scored, force = _scored(recipe, now), forces(now.clean)[0]
     return Frame(
         step=now.step,

@@ -129,8 +129,11 @@ class DMM(Params):
 
     @model_validator(mode="after")
     def _decay_is_of_the_batch(self) -> "DMM":
-        if self.rule == "released_decay" and self.per_sample:
-            raise ValueError("rule released_decay multiplies one λ a batch; turn per_sample off or choose another rule")
+        if self.rule == "released_decay" and (self.per_sample or self.side == "each"):
+            raise ValueError(
+                "rule released_decay multiplies one λ a batch; turn per_sample off, choose a side other than each, or "
+                "another rule"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,13 +1,31 @@
 """Paying for a batch of aligned modalities: what the trainer and the pages that replay a step have in common."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from core.losses.registry import LOSSES
 from core.paid import Paid, joined
 from core.recipe import Recipe
+from core.registry import Entry
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """An encoded batch.
+
+    `z` modality -> (n, D) unit embeddings; `labels` (n,) classes; `learned` name -> () learned scalar; `joint` (n, D)
+    unit embeddings of all modalities together, where there is a joint encoder.
+    """
+
+    z: Mapping[str, Tensor]
+    labels: Tensor
+    learned: Mapping[str, Tensor]
+    joint: Tensor | None = None
 
 
 def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -15,36 +33,36 @@ def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
     return list(combinations(names, 2))
 
 
-def pay_all(
-    recipe: Recipe,
-    z: Mapping[str, Tensor],
-    labels: Tensor,
-    learned: Mapping[str, Tensor],
-    mixed: Mapping[str, Tensor] | None = None,
-    margin: Tensor | None = None,
-) -> Paid:
-    """What the recipe's loss asks of every pair of modalities.
+def of_pairs(entry: Entry) -> bool:
+    """Whether a loss is paid for each pair of modalities, not for all of them at once."""
+    return "a" in entry.inputs
 
-    Args:
-        recipe: whose loss and mixing side count.
-        z: modality -> (n, D) unit embeddings.
-        labels: (n,) classes, for losses that need them.
-        learned: vocabulary name -> () learned scalar.
-        mixed: modality -> (n, D) embeddings of mixed anchors; they take the mixing's side of each pair.
-        margin: (n,) instead of the loss's own.
-    """
+
+def given_to(entry: Entry, batch: Embedded) -> dict[str, Any]:
+    """What a loss is handed by name beside its embeddings: learned scalars, and labels where it needs them."""
+    given: dict[str, Any] = {name: value for name, value in batch.learned.items() if name in entry.inputs}
+    return given | ({"labels": batch.labels} if entry.inputs.get("labels") else {})
+
+
+def whole(entry: Entry, batch: Embedded, z: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a loss over all modalities at once is handed: the joint embedding, and the others as (M, n, D)."""
+    handed = {"joint": batch.joint, "modalities": torch.stack(list(z.values()))}
+    return {name: value for name, value in handed.items() if name in entry.inputs and value is not None}
+
+
+def equally(parts: Mapping[str, Paid]) -> Paid:
+    """Several payments, each worth the same, and together as much as one; a single one keeps its names."""
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    return joined((name, paid.scaled(1 / len(parts))) for name, paid in parts.items())
+
+
+def pay_all(recipe: Recipe, batch: Embedded) -> Paid:
+    """What the recipe's loss asks of every pair of modalities, or of all modalities at once."""
     entry = LOSSES.of(recipe.loss)
-    given = dict(learned)
-    if margin is not None and "margin" in entry.inputs:
-        given["margin"] = margin
-    if entry.inputs.get("labels"):
-        given["labels"] = labels
-    pairs = modality_pairs(z)
-    parts = []
-    for m, n in pairs:
-        a, b = z[m], z[n]
-        if mixed is not None:
-            a, b = (mixed[m], b) if recipe.mixing.side == "a" else (a, mixed[n])
-        paid = entry.call(a=a, b=b, p=recipe.loss, **given)
-        parts.append((f"{m}_{n}" if len(pairs) > 1 else "", paid.scaled(1 / len(pairs)) if len(pairs) > 1 else paid))
-    return joined(parts)
+    given = given_to(entry, batch)
+    if not of_pairs(entry):
+        return entry.call(**whole(entry, batch, batch.z), p=recipe.loss, **given)
+    return equally(
+        {f"{m}_{n}": entry.call(a=batch.z[m], b=batch.z[n], p=recipe.loss, **given) for m, n in modality_pairs(batch.z)}
+    )

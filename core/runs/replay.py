@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 from core.data.registry import DataSet
 from core.paid import Paid
 from core.recipe import Recipe
-from core.runs.payment import pay_all
+from core.runs.mixed_payment import pay_mixed
+from core.runs.mixture import restored
+from core.runs.payment import Embedded, pay_all
 from core.runs.trainer import Trainer
 
 
@@ -20,7 +23,8 @@ class Moment:
 
     `items` (P,) rows of the data set; `z` modality -> (P, D) unit embeddings that need gradients; `clean` and `mixed`
     what the loss asks of them, in the graph; `mixed_z` modality -> (P, D); `lam`, `margin` and
-    `partner` (P,), as applied.
+    `partner` (P,), as applied, of the first modality where each has its own; `side` "a" or "b": which side of the first
+    pair `mixed` shows as mixed. Where negatives are mixed there is no `mixed_z` and no `partner`.
     """
 
     step: int
@@ -32,6 +36,7 @@ class Moment:
     lam: Tensor | None = None
     margin: Tensor | None = None
     partner: Tensor | None = None
+    side: Literal["a", "b"] = "a"
 
 
 def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.ndarray]) -> Moment:
@@ -53,15 +58,17 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
 
     items = torch.from_numpy(arrays["items"])
     z = {name: value.requires_grad_() for name, value in starting_with("z.").items()}
-    labels, learned = data.labels[items], starting_with("learned.")
-    clean = pay_all(recipe, z, labels, learned)
+    joint = torch.from_numpy(arrays["joint"]).requires_grad_() if "joint" in arrays else None
+    batch = Embedded(z, data.labels[items], starting_with("learned."), joint)
+    clean = pay_all(recipe, batch)
     if "lam" not in arrays:
         return Moment(step, items, z, clean)
-    mixed_z, margin = starting_with("mixed."), torch.from_numpy(arrays["margin"])
-    mixed_z = {name: value.requires_grad_() for name, value in mixed_z.items()}
-    mixed = pay_all(recipe, z, labels, learned, mixed_z, margin)
-    lam, partner = torch.from_numpy(arrays["lam"]), torch.from_numpy(arrays["partner"])
-    return Moment(step, items, z, clean, mixed, mixed_z, lam, margin, partner)
+    mixture = restored(recipe, z, step, arrays)
+    mixed, plan = pay_mixed(recipe, batch, mixture), mixture.plan
+    if not mixture.z:
+        return Moment(step, items, z, clean, mixed, lam=plan.lam, margin=plan.margin)
+    side = "b" if plan.side == "b" else "a"
+    return Moment(step, items, z, clean, mixed, mixture.z, plan.lam, plan.margin, plan.partner, side)
 
 
 def untrained(recipe: Recipe, data: DataSet) -> Moment:

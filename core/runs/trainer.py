@@ -3,31 +3,30 @@
 import copy
 import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.data.registry import DataSet, Modality
-from core.encoders.registry import ENCODERS, build
-from core.losses.registry import LOSSES, LossEntry
+from core.data.registry import DataSet
+from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
 from core.mixing.registry import MIXINGS, Plan, Step
 from core.paid import Paid
 from core.recipe import Recipe
-from core.refusal import Refusal
-from core.runs.payment import modality_pairs, pay_all
+from core.runs.fit import Unfit as Unfit
+from core.runs.fit import check_fit
+from core.runs.learned import LearnedScalars
+from core.runs.mixed_payment import pay_mixed
+from core.runs.mixture import Mixture, draw_plans, mix, stored
+from core.runs.networks import Networks, prepared
+from core.runs.payment import Embedded, modality_pairs, pay_all
 from core.streams import stream
 
 PROBE = 256
-SMALLEST = 1e-24
-
-
-class Unfit(Refusal):
-    """A recipe whose parts do not fit each other; the message says what is missing."""
+PLANNED = ("lam", "margin")
 
 
 def choose_device() -> torch.device:
@@ -37,55 +36,25 @@ def choose_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def check_fit(recipe: Recipe, data: DataSet) -> None:
-    """Refuse a recipe whose loss needs what the data lacks.
-
-    Raises:
-        Unfit: naming the loss, what it needs and what the data has.
-    """
-    entry = LOSSES.of(recipe.loss)
-    has = {"a", "b"} | ({"labels"} if data.classes else set())
-    missing = [name for name, required in entry.inputs.items() if required and name not in has]
-    if missing:
-        raise Unfit(
-            f"{entry.title} needs {', '.join(missing)}, and the data set '{recipe.data.kind}' has only "
-            f"{', '.join(sorted(has))}; choose another loss, or data with {', '.join(missing)}"
-        )
-
-
-class LearnedScalars(nn.Module):
-    """The positive scalars that a loss has learned along, kept as logarithms and bounded."""
-
-    def __init__(self, entry: LossEntry, p: Any) -> None:
-        super().__init__()
-        self.ranges = dict(entry.learned(p))
-        self.logs = nn.ParameterDict(
-            {name: nn.Parameter(torch.tensor(float(np.log(spec.initial)))) for name, spec in self.ranges.items()}
-        )
-
-    def forward(self) -> dict[str, Tensor]:
-        """Name -> () value within its range."""
-        return {name: self.logs[name].exp().clamp(spec.low, spec.high) for name, spec in self.ranges.items()}
-
-
-def on_sphere(x: Tensor) -> Tensor:
-    """(n, D) rows scaled to length 1; the same as normalising, with a shorter way back."""
-    return x * x.square().sum(dim=-1, keepdim=True).clamp_min(SMALLEST).rsqrt()
-
-
 @dataclass(frozen=True)
 class Paying:
-    """One payment: what is paid, and the plan of its mixing if there was one."""
+    """One payment: what is paid, the plans of its mixing if there was one, and what lasts to the next step."""
 
     paid: Paid
-    plan: Plan | None
+    plans: tuple[Plan, ...] = ()
+    memory: Mapping[str, Tensor] | None = None
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan of all modalities, or of the first."""
+        return self.plans[0] if self.plans else None
 
 
 class Trainer:
     """Networks, optimiser and step counter of one recipe on one device.
 
-    Everything random is drawn from an address (seed, purpose, step), so the state is the parameters, the optimiser's
-    and the step: nothing else has to be restored.
+    Everything random is drawn from an address (seed, purpose, step), so the state is the parameters, the optimiser's,
+    the step and what the mixing remembers: nothing else has to be restored.
     """
 
     def __init__(self, recipe: Recipe, data: DataSet, device: torch.device) -> None:
@@ -94,26 +63,16 @@ class Trainer:
         self.loss = LOSSES.of(recipe.loss)
         self.mixing = MIXINGS.of(recipe.mixing).call()
         self.method = METHODS.of(recipe.method).call()
-        self.inputs = {m.name: self._prepare(m).to(device) for m in data.modalities}
+        self.inputs = {m.name: prepared(recipe, m).to(device) for m in data.modalities}
         self.labels = data.labels.to(device)
         self.train_items = data.split.train.to(device)
-        self.tower = {m.name: m.tower for m in data.modalities}
         self.pairs = modality_pairs(self.inputs)
-        shapes = {self.tower[name]: x.shape[1:] for name, x in self.inputs.items()}
-        forms = {m.tower: m.form for m in data.modalities}
-        self.model = nn.ModuleDict(
-            {
-                tower: build(getattr(recipe.encoder, forms[tower]), shape, recipe.encoder.dim, recipe.seed, tower)
-                for tower, shape in shapes.items()
-            }
-        ).to(device)
-        self.learned = LearnedScalars(self.loss, recipe.loss).to(device)
+        self.model = Networks(recipe, data, self.inputs).to(device)
+        scalars = {**self.loss.learned(recipe.loss), **MIXINGS.of(recipe.mixing).learned(recipe.mixing)}
+        self.learned = LearnedScalars(scalars).to(device)
+        self.memory: dict[str, Tensor] = {}
         self.optimiser = self._optimiser()
         self._epoch, self._order = -1, torch.empty(0)
-
-    def _prepare(self, m: Modality) -> Tensor:
-        p = getattr(self.recipe.encoder, m.form)
-        return ENCODERS.of(p).prepare(m, p)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         settings = self.recipe.optimiser
@@ -131,6 +90,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "learned": self.learned.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "memory": dict(self.memory),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -138,38 +98,30 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.learned.load_state_dict(state["learned"])
         self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
+        self.memory = {name: self._kept(name, value) for name, value in state["memory"].items()}
         self.step = state["step"]
 
-    def precision(self) -> AbstractContextManager[Any]:
-        """bfloat16 inside the encoders on CUDA, float32 everywhere else."""
-        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+    def _kept(self, name: str, value: Tensor) -> Tensor:
+        """A remembered tensor in its place: a bank where the networks are, a product on the CPU."""
+        return value.to(self.device) if name.startswith("bank.") else value.cpu()
 
-    def encode(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Modality -> (n, D) unit embeddings; modalities of one tower go through it together."""
-        z: dict[str, Tensor] = {}
-        for tower in dict.fromkeys(self.tower[name] for name in inputs):
-            names = [name for name in inputs if self.tower[name] == tower]
-            with self.precision():
-                out = self.model[tower](torch.cat([inputs[name] for name in names]))
-            unit = on_sphere(out.float())
-            z |= dict(zip(names, unit.chunk(len(names)), strict=True))
-        return z
+    def encode(self, inputs: Mapping[str, Tensor], items: Tensor) -> Embedded:
+        """The items of a batch, encoded, each modality and where there is a joint encoder all together."""
+        joint = self.model.encode_jointly(inputs)
+        return Embedded(self.model.encode(inputs), self.labels[items], self.learned(), joint)
 
-    def mix(
-        self, x: Mapping[str, Tensor], z: Mapping[str, Tensor], items: Tensor, clock: Step
-    ) -> tuple[Paid, dict[str, Tensor], Plan]:
-        """The mixed payment on a batch, the mixed embeddings by modality, and the plan that made them."""
-        p = self.recipe.mixing
-        assert self.mixing is not None
-        own = getattr(self.recipe.loss, "margin", 0.0)
-        g = stream(self.recipe.seed, "mixing", clock.index)
-        plan = self.mixing.plan(len(items), p, g, margin=own).to(self.device)
-        names = dict.fromkeys(pair[0 if p.side == "a" else 1] for pair in self.pairs)
-        source = x if p.level == "input" else z
-        mixed = {name: self.mixing.apply({p.side: source[name]}, plan, p)[p.side] for name in names}
-        mixed = self.encode(mixed) if p.level == "input" else mixed
-        paid = pay_all(self.recipe, z, self.labels[items], self.learned(), mixed, plan.margin)
-        return paid, mixed, plan
+    def _mixed(self, x: Mapping[str, Tensor], batch: Embedded, clock: Step) -> tuple[Mixture, dict[str, Tensor]]:
+        """The mixture of a batch, and what its mixing remembers after it."""
+        mixing = self.mixing
+        assert mixing is not None
+        plans = draw_plans(self.recipe, batch, clock, self.memory)
+        moved = {id(plan): plan.to(self.device) for plan in plans.values()}
+        if getattr(self.recipe.mixing, "dropout", "own") == "shared":
+            self._seed_dropout()
+        on_device = {name: moved[id(plan)] for name, plan in plans.items()}
+        mixture = mix(self.recipe, self.model, x, batch, on_device, self.memory)
+        first = next(iter(plans.values()))
+        return mixture, mixing.remember(self.memory, first, mixture.sources, self.recipe.mixing)
 
     def clock(self, step: int) -> Step:
         """The step and its epoch."""
@@ -200,12 +152,14 @@ class Trainer:
         self.model.train()
         self._seed_dropout()
         x = self._batch(items, self.step)
-        z = self.encode(x)
-        clean = pay_all(self.recipe, z, self.labels[items], self.learned())
+        batch = self.encode(x, items)
+        clean = pay_all(self.recipe, batch)
         if self.mixing is None:
-            return Paying(clean, None)
-        mixed, _, plan = self.mix(x, z, items, clock)
-        return Paying(self.mixing.combine(clean, mixed, clock, self.recipe.mixing), plan)
+            return Paying(clean)
+        mixture, memory = self._mixed(x, batch, clock)
+        mixed = pay_mixed(self.recipe, batch, mixture)
+        plans = tuple({id(plan): plan for plan in mixture.plans.values()}.values())
+        return Paying(self.mixing.combine(clean, mixed, clock, self.recipe.mixing), plans, memory)
 
     def _seed_dropout(self) -> None:
         """Let the masks of this step depend on its address alone."""
@@ -222,8 +176,8 @@ class Trainer:
         if len(paying.paid.terms) > 1:
             columns |= {f"term.{name}": term.value() for name, term in paying.paid.terms.items()}
         columns |= {f"learned.{name}": value for name, value in self.learned().items()}
-        if plan := paying.plan:
-            lam, margin = plan.lam.detach(), plan.margin.detach()
+        if paying.plans:
+            lam, margin = (torch.stack([getattr(plan, name).detach() for plan in paying.plans]) for name in PLANNED)
             columns |= {"lam": lam.mean(), "margin": margin.mean()}
             columns |= {"margin.low": margin.min(), "margin.high": margin.max()}
         return columns
@@ -237,12 +191,14 @@ class Trainer:
 
     def advance(self) -> dict[str, Tensor]:
         """Pay for the present step, take it, and return its record, as it was before the step."""
-        columns = self.record(self.payment())
+        paying = self.payment()
+        columns = self.record(paying)
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         self.optimiser.zero_grad(set_to_none=True)
         columns["loss"].backward()
         self.optimiser.step()
+        self.memory = dict(paying.memory or {})
         self.step += 1
         return {name: value.detach() for name, value in columns.items()}
 
@@ -251,8 +207,17 @@ class Trainer:
         """Modality -> (n, D) unit embeddings of the items (all by default), without augmentation or dropout."""
         self.model.eval()
         chosen = torch.arange(len(self.data), device=self.device) if items is None else items
-        parts = [self.encode({name: x[chunk] for name, x in self.inputs.items()}) for chunk in chosen.split(512)]
+        chunks = ({name: x[part] for name, x in self.inputs.items()} for part in chosen.split(512))
+        parts = [self.model.encode(chunk) for chunk in chunks]
         return {name: torch.cat([part[name] for part in parts]) for name in self.inputs}
+
+    @torch.no_grad()
+    def embed_jointly(self, items: Tensor) -> Tensor | None:
+        """(n, D) unit embeddings of the items by the joint encoder, or None where there is none."""
+        self.model.eval()
+        chunks = ({name: x[part] for name, x in self.inputs.items()} for part in items.split(512))
+        parts = [part for part in map(self.model.encode_jointly, chunks) if part is not None]
+        return torch.cat(parts) if parts else None
 
     def probe(self) -> Tensor:
         """(P,) the items that snapshots show: the training items, or a fixed draw of them where there are many."""
@@ -265,16 +230,16 @@ class Trainer:
     def snapshot(self) -> dict[str, np.ndarray]:
         """Arrays of the present state on the probe items: `z.<modality>` (P, D), learned scalars, and the mixing.
 
-        With a mixing also `mixed.<modality>` (P, D), `lam`, `margin` and `partner`, each (P,), drawn for the probe
-        from this step's address: where lambda is one a batch, it is the very one of this step.
+        With a joint encoder also `joint` (P, D); with a mixing `mixed.<modality>` (P, D), `lam`, `margin` and
+        `partner`, each (P,), drawn for the probe from this step's address: where lambda is one a batch, it is the very
+        one of this step. Where each modality has a plan of its own, also `lam.<modality>` and so on.
         """
         items = self.probe()
-        z = self.embed(items)
-        arrays = {f"z.{name}": value for name, value in z.items()}
-        arrays |= {f"learned.{name}": value for name, value in self.learned().items()}
+        batch = Embedded(self.embed(items), self.labels[items], self.learned(), self.embed_jointly(items))
+        arrays = {f"z.{name}": value for name, value in batch.z.items()}
+        arrays |= {f"learned.{name}": value for name, value in batch.learned.items()}
+        arrays |= {"joint": batch.joint} if batch.joint is not None else {}
         if self.mixing is not None:
             x = {name: values[items] for name, values in self.inputs.items()}
-            _, mixed, plan = self.mix(x, z, items, self.clock(self.step))
-            arrays |= {f"mixed.{name}": value for name, value in mixed.items()}
-            arrays |= {"lam": plan.lam, "margin": plan.margin, "partner": plan.partner}
+            arrays |= stored(self._mixed(x, batch, self.clock(self.step))[0])
         return {"items": items.cpu().numpy()} | {name: value.cpu().numpy() for name, value in arrays.items()}

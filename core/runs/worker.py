@@ -284,6 +284,8 @@ def _take_over(child: Trainer, parent: Trainer) -> None:
     state = parent.state()
     if child.learned.ranges != parent.learned.ranges:
         state |= {"learned": child.learned.state_dict(), "optimiser": child.optimiser.state_dict()}
+    if child.recipe.mixing != parent.recipe.mixing:
+        state["memory"] = {}
     child.restore(state)
     settings = child.recipe.optimiser
     for group in child.optimiser.param_groups:

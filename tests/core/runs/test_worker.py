@@ -203,8 +203,8 @@ def test_the_recorded_margin_is_the_one_that_was_applied_so_a_margin_that_decays
     kept = {"margin": 0.2}
     plan = DynamicMixedMargin.plan
 
-    def decaying(self, n, p, g, *, margin, z=None):
-        drawn = plan(self, n, p, g, margin=kept["margin"], z=z)
+    def decaying(self, n, p, g, *, margin, **known):
+        drawn = plan(self, n, p, g, margin=kept["margin"], **known)
         kept["margin"] = float(drawn.margin[0])
         return drawn
 

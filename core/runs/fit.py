@@ -1,0 +1,144 @@
+"""Whether the parts of a recipe fit each other, asked before anything is trained."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from core.data.registry import DataSet
+from core.encoders.hidden import hidden_layers
+from core.encoders.registry import build
+from core.losses.registry import LOSSES, LossEntry
+from core.mixing.registry import MIXINGS
+from core.params import Params
+from core.recipe import Recipe
+from core.refusal import Refusal
+from core.runs.mixed_payment import asked_loss
+from core.runs.networks import encoder_of, prepared
+from core.runs.payment import of_pairs
+
+
+class Unfit(Refusal):
+    """A recipe whose parts do not fit each other; the message says what is missing."""
+
+
+def check_fit(recipe: Recipe, data: DataSet) -> None:
+    """Refuse a recipe whose loss or mixing needs what the data, the encoder or the loss lacks.
+
+    Raises:
+        Unfit: naming what was seen, what is needed, and what to choose instead.
+    """
+    for fault in _faults(recipe, data):
+        raise Unfit(fault)
+
+
+def _faults(recipe: Recipe, data: DataSet) -> Iterator[str]:
+    yield from _of_loss(recipe, data)
+    yield from _of_joint(recipe, data)
+    mixing = MIXINGS.of(recipe.mixing).call()
+    if mixing is None:
+        return
+    if len(data.split.train) < 2:
+        yield "there is 1 training item and mixing needs at least 2; choose mixing none, or data with more items"
+    if mixing.mixes == "negatives":
+        yield from _of_negatives(recipe)
+    else:
+        yield from _of_pairs(recipe)
+        yield from _of_partner(recipe, data)
+        yield from _of_hidden(recipe, data)
+
+
+def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
+    entry = LOSSES.of(recipe.loss)
+    has = {"a", "b", "modalities"} | ({"labels"} if data.classes else set())
+    has |= {"joint"} if recipe.encoder.joint else set()
+    missing = [name for name, required in entry.inputs.items() if required and name not in has]
+    if missing == ["joint"]:
+        yield f"{entry.title} needs joint, and there is no joint encoder; turn encoder.joint on, or choose another loss"
+    elif missing:
+        yield (
+            f"{entry.title} needs {', '.join(missing)}, and the data set '{recipe.data.kind}' has only "
+            f"{', '.join(sorted(has - {'modalities'}))}; choose another loss, or data with {', '.join(missing)}"
+        )
+
+
+def _of_joint(recipe: Recipe, data: DataSet) -> Iterator[str]:
+    entry = LOSSES.of(recipe.loss)
+    if not recipe.encoder.joint:
+        return
+    if "joint" not in entry.inputs:
+        yield (
+            f"encoder.joint is on and {entry.title} takes no joint embedding; turn encoder.joint off, or choose a loss "
+            "that takes one"
+        )
+    side = getattr(recipe.mixing, "side", "a")
+    if side not in ("a", "each"):
+        yield f"side is {side} and encoder.joint on; the joint embedding stays clean, so choose side a or each"
+
+
+def _of_negatives(recipe: Recipe) -> Iterator[str]:
+    entry = LOSSES.of(recipe.loss)
+    if "negatives" not in entry.inputs:
+        yield (
+            f"{MIXINGS.of(recipe.mixing).title} mixes the negatives and {entry.title} takes none of its own; choose "
+            "triplet or another loss that takes negatives"
+        )
+
+
+def _of_pairs(recipe: Recipe) -> Iterator[str]:
+    p, loss = recipe.mixing, asked_loss(recipe)
+    entry = LOSSES.of(loss)
+    if p.target == "mask_partner" and "exclude" not in entry.inputs:
+        yield (
+            f"target is mask_partner and {entry.title} cannot leave a pair out; choose target hard, or a loss that "
+            "takes exclude"
+        )
+    if p.target == "soft" and not of_pairs(entry):
+        yield f"target is soft and {entry.title} is not paid by pairs; choose target hard, or another loss"
+    if p.rule == "learned" and "margin" not in entry.inputs:
+        yield f"rule is learned and {entry.title} knows no margin; choose another rule, or a loss with a margin"
+    if p.append and not _takes_one_more(entry, loss):
+        yield (
+            f"append is on and {entry.title} cannot take one more negative for each anchor; turn append off, or choose "
+            "ranking, InfoNCE or CLIP"
+        )
+
+
+def _takes_one_more(entry: LossEntry, loss: Params) -> bool:
+    """Whether pairs can be left out of the loss and it pays by the items of one matrix a against b."""
+    needed = {name for name, required in entry.inputs.items() if required}
+    if "exclude" not in entry.inputs or not needed <= {"a", "b"}:
+        return False
+    x = F.normalize(torch.eye(3) + 0.1, dim=-1)
+    paid = entry.call(a=x, b=x, p=loss)
+    return all(term.per.shape == (3,) for term in paid.terms.values()) and all(
+        pairs.scores.shape == (3, 3) for pairs in paid.pairs
+    )
+
+
+def _of_partner(recipe: Recipe, data: DataSet) -> Iterator[str]:
+    p = recipe.mixing
+    if p.partner in ("same_class", "other_class") and len(data.classes) < 2:
+        yield (
+            f"partner is {p.partner} and the data set '{recipe.data.kind}' has {len(data.classes) or 'no'} classes; "
+            "choose another partner, or data with classes"
+        )
+    if p.append and p.partner != "bank":
+        yield f"append is on and partner {p.partner}; only partners from the bank are not in the batch, so turn it off"
+
+
+def _of_hidden(recipe: Recipe, data: DataSet) -> Iterator[str]:
+    p: Any = recipe.mixing
+    if p.level != "hidden":
+        return
+    for m in data.modalities:
+        settings: Any = encoder_of(recipe, m)
+        with torch.device("meta"):
+            network = build(settings, tuple(prepared(recipe, m).shape[1:]), recipe.encoder.dim, recipe.seed, m.tower)
+        if (layers := hidden_layers(network)) < p.layer:
+            yield (
+                f"hidden layer {p.layer} is to be mixed and the encoder {settings.kind} of {m.name} has {layers}; "
+                "choose a smaller layer, a deeper encoder, or level input"
+            )
+            return

@@ -1,0 +1,180 @@
+"""Paying for mixed pairs: which pairs there are, what they are asked, and who takes part."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.losses.ranking import Ranking
+from core.losses.registry import LOSSES
+from core.mixing.registry import MIXINGS, Plan
+from core.mixing.targets import kept, partner_pairs, weighted
+from core.paid import Paid, Pairs, Role, Term, joined
+from core.params import Params
+from core.recipe import Recipe
+from core.registry import Entry
+from core.runs.mixture import Mixture
+from core.runs.payment import Embedded, equally, given_to, modality_pairs, of_pairs, whole
+
+Pay = Callable[..., Paid]
+
+
+@dataclass(frozen=True)
+class MixedPair:
+    """One side mixed against the other: `a` and `b` (n, D), which of them `side` says, and the plan.
+
+    `extra` (n, D): negatives of the mixed items, one each, from the bank.
+    """
+
+    a: Tensor
+    b: Tensor
+    side: str
+    plan: Plan
+    extra: Tensor | None = None
+
+
+def asked_loss(recipe: Recipe) -> Params:
+    """The params of the loss that the mixed pairs pay."""
+    same = getattr(recipe.mixing, "asks", "same") == "same" or isinstance(recipe.loss, Ranking)
+    return recipe.loss if same else Ranking()
+
+
+def with_margin(entry: Entry, margin: Tensor | None) -> dict[str, Any]:
+    """The margin by name, for a loss that knows one."""
+    return {"margin": margin} if "margin" in entry.inputs and margin is not None else {}
+
+
+def _options(recipe: Recipe, pair: MixedPair) -> dict[str, Any]:
+    masked = getattr(recipe.mixing, "target", "hard") == "mask_partner"
+    return {"exclude": partner_pairs(pair.plan, pair.side)} if masked else {}
+
+
+def _with_extra(pay: Pay, pair: MixedPair, **given: Any) -> Paid:
+    """The payment with one more negative for each mixed item, which nobody else meets.
+
+    The batch is doubled: the new rows meet nothing but their own copy, so they pay nothing, and only the items of the
+    batch are kept. A term's weight is the one it has without them.
+    """
+    assert pair.extra is not None
+    n, extra = len(pair.a), pair.extra.to(pair.a.dtype)
+    no = torch.ones((2 * n, 2 * n), dtype=torch.bool, device=extra.device).fill_diagonal_(False)
+    no[:n, :n] = given.pop("exclude", False)
+    own = torch.arange(n, device=extra.device)
+    place = (n + own, own) if pair.side == "b" else (own, n + own)
+    no[place] = False
+    margin = {name: torch.cat([value, value]) for name, value in given.items() if name == "margin"}
+    doubled = pay(a=torch.cat([pair.a, extra]), b=torch.cat([pair.b, extra]), exclude=no, **given | margin)
+    with torch.no_grad():
+        usual = pay(a=pair.a, b=pair.b, **given)
+    terms = {
+        name: Term(term.per[:n], term.axis, usual.terms[name].weight) for name, term in doubled.terms.items()
+    }  # fmt: skip
+    return Paid(terms, tuple(_own_rows(pairs, n, pair.side, place) for pairs in doubled.pairs))
+
+
+def _own_rows(pairs: Pairs, n: int, side: str, place: tuple[Tensor, Tensor]) -> Pairs:
+    """(n, 2n) the pairs of the mixed items, the partner's positive among them."""
+    role = pairs.role.clone()
+    role[place] = int(Role.PARTNER)
+    scores = pairs.scores
+    return Pairs(scores.T[:n], role.T[:n]) if side == "b" else Pairs(scores[:n], role[:n])
+
+
+def _by_share(recipe: Recipe, pay: Pay, pair: MixedPair, given: Mapping[str, Any], asked: Mapping[str, Any]) -> Paid:
+    """What the mixed anchor pays for its own positive, and what for its partner's, each by its share."""
+    plan, partner = pair.plan, pair.plan.partner
+    turned = {"b": pair.b[partner]} if pair.side != "b" else {"a": pair.a[partner]}
+    labels = {"labels": given["labels"][partner]} if "labels" in given else {}
+    margin = {"margin": plan.partner_margin} if "margin" in asked else {}
+    own = pay(a=pair.a, b=pair.b, **given, **asked)
+    other = pay(**{"a": pair.a, "b": pair.b} | turned, **{**given, **labels}, **margin)
+    return joined([("own", weighted(own, plan.lam)), ("partner", weighted(other, 1 - plan.lam))])
+
+
+def pay_pair(recipe: Recipe, batch: Embedded, pair: MixedPair) -> Paid:
+    """What one mixed pair of modalities pays, under the mixing's target."""
+    p, loss = recipe.mixing, asked_loss(recipe)
+    entry = LOSSES.of(loss)
+    given, asked = given_to(entry, batch), with_margin(entry, pair.plan.margin)
+
+    def pay(**inputs: Any) -> Paid:
+        return kept(entry.call(p=loss, **inputs), p.terms)
+
+    if pair.extra is not None:
+        paid = _with_extra(pay, pair, **given, **asked, **_options(recipe, pair))
+    elif p.target == "soft":
+        paid = _by_share(recipe, pay, pair, given, asked)
+    else:
+        paid = pay(a=pair.a, b=pair.b, **given, **asked, **_options(recipe, pair))
+    return weighted(paid, ~pair.plan.alone) if p.alone == "leave_out" else paid
+
+
+def _pairs(recipe: Recipe, batch: Embedded, mixture: Mixture) -> dict[str, MixedPair]:
+    """Name -> mixed pair: one of two modalities against the other, or each against the joint embedding."""
+    if batch.joint is not None:
+        return {q: MixedPair(z, batch.joint, "a", mixture.plans[q]) for q, z in mixture.z.items()}
+    found: dict[str, MixedPair] = {}
+    for m, n in modality_pairs(batch.z):
+        side, name = mixture.plan.side, f"{m}_{n}"
+        a, b = (mixture.z.get(q, batch.z[q]) for q in (m, n))
+        more = mixture.positives
+        if side == "each":
+            found[f"{name}.a"] = MixedPair(a, batch.z[n], "a", mixture.plans[m], more.get(n))
+            found[f"{name}.b"] = MixedPair(batch.z[m], b, "b", mixture.plans[n], more.get(m))
+        elif side == "b":
+            found[name] = MixedPair(batch.z[m], b, "b", mixture.plans[n], more.get(m))
+        else:
+            found[name] = MixedPair(a, b if side == "both" else batch.z[n], "a", mixture.plans[m], more.get(n))
+    return found
+
+
+def _pay_whole(recipe: Recipe, batch: Embedded, mixture: Mixture) -> Paid:
+    """What a loss over all modalities at once asks of the mixed ones, each by its own plan."""
+    entry, p = LOSSES.of(recipe.loss), recipe.mixing
+    parts = {}
+    for q, z in mixture.z.items():
+        plan = mixture.plans[q]
+        options: dict[str, Any] = with_margin(entry, plan.margin)
+        if p.target == "mask_partner":
+            options["exclude"] = partner_pairs(plan, "b")
+        paid = entry.call(**whole(entry, batch, {q: z}), p=recipe.loss, **given_to(entry, batch), **options)
+        parts[q] = weighted(paid, ~plan.alone) if p.alone == "leave_out" else paid
+    return joined(parts.items())
+
+
+def _pay_negatives(recipe: Recipe, batch: Embedded, mixture: Mixture) -> Paid:
+    """What each pair of modalities pays against mixed negatives."""
+    entry, mixing = LOSSES.of(recipe.loss), MIXINGS.of(recipe.mixing).call()
+    assert mixing is not None
+    given = given_to(entry, batch) | with_margin(entry, mixture.plan.margin)
+    parts = {}
+    for m, n in modality_pairs(batch.z):
+        made = mixing.apply({"a": batch.z[m], "b": batch.z[n]}, mixture.plan, recipe.mixing)
+        parts[f"{m}_{n}"] = entry.call(**made, p=recipe.loss, **given)
+    return equally(parts)
+
+
+def pay_mixed(recipe: Recipe, batch: Embedded, mixture: Mixture) -> Paid:
+    """What the mixed pairs pay, and what the margin rule does where it is learned.
+
+    Args:
+        recipe: of the run.
+        batch: the clean batch, encoded.
+        mixture: what was mixed of it.
+    """
+    paid = _paid(recipe, batch, mixture)
+    prices = [plan.penalty for plan in mixture.plans.values() if plan.penalty is not None]
+    if not prices:
+        return paid
+    prior = Paid({"prior": Term(torch.stack(prices).mean(), axis="batch")})
+    return joined([("", paid), ("", prior)])
+
+
+def _paid(recipe: Recipe, batch: Embedded, mixture: Mixture) -> Paid:
+    if not mixture.z:
+        return _pay_negatives(recipe, batch, mixture)
+    if not of_pairs(LOSSES.of(asked_loss(recipe))):
+        return _pay_whole(recipe, batch, mixture)
+    return equally({name: pay_pair(recipe, batch, pair) for name, pair in _pairs(recipe, batch, mixture).items()})
