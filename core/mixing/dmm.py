@@ -18,7 +18,7 @@ from core.mixing.options import MarginRule as MarginRule
 from core.mixing.partners import bank_size, draw_from_bank
 from core.mixing.partners import draw_partner as draw_partner
 from core.mixing.registry import Memory, Mixes, Plan, Side, Step, mixing
-from core.mixing.schedule import LEARNED
+from core.mixing.schedule import LEARNED, product_after
 from core.mixing.schedule import mixed_margin as mixed_margin
 from core.mixing.schedule import mixed_weight as mixed_weight
 from core.paid import Paid, joined
@@ -99,8 +99,7 @@ class DynamicMixedMargin:
         if p.share == "pair":
             lam = shared_by_partners(lam, partner)
         m = margin if p.margin is None else p.margin
-        before = (memory or {}).get("product")
-        asks = {"learned": learned, "before": None if before is None else before.to(lam.device)}
+        asks = {"learned": learned, "before": (memory or {}).get("product")}
         where = next((value.device for value in (learned or {}).values()), lam.device)
         lam = lam.to(where) if p.rule == "learned" else lam
         asked = mixed_margin(p.rule, lam, m, **asks)
@@ -152,7 +151,7 @@ class DynamicMixedMargin:
         """
         after = dict(memory)
         if p.rule == "released_decay":
-            after["product"] = memory.get("product", 1.0) * plan.lam[0].double()
+            after["product"] = product_after(memory.get("product"), plan.lam)
         if p.partner == "bank":
             for name, values in inputs.items():
                 kept = memory.get(f"bank.{name}", values[:0].detach())

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from core.mixing.options import DMM, MarginRule
+from core.mixing.options import MarginRule, Weight
 from core.mixing.registry import Step
 from core.registry import Learned
 
@@ -15,6 +16,21 @@ LEARNED: Mapping[str, Learned] = {
     "margin_level": Learned(0.0, low=-10.0, high=10.0, space="linear"),
     "margin_slope": Learned(2.0, low=-10.0, high=10.0, space="linear"),
 }
+
+
+class Clocked(Protocol):
+    """Params that say how the mixed loss comes in."""
+
+    @property
+    def weight(self) -> Weight: ...
+    @property
+    def half(self) -> float: ...
+    @property
+    def unit(self) -> Literal["epoch", "step"]: ...
+    @property
+    def start(self) -> Literal[0, 1]: ...
+    @property
+    def scale(self) -> float: ...
 
 
 def learned_share(lam: Tensor, learned: Mapping[str, Tensor] | None) -> Tensor:
@@ -55,7 +71,7 @@ def mixed_margin(
     return factor * margin
 
 
-def mixed_weight(p: DMM, step: Step) -> float:
+def mixed_weight(p: Clocked, step: Step) -> float:
     """Weight of the mixed loss at `step`: between 0 and `p.scale`, never falling."""
     t = p.start + (step.epoch if p.unit == "epoch" else step.index)
     ramp = min(t / p.half, 1.0)
@@ -67,3 +83,9 @@ def mixed_weight(p: DMM, step: Step) -> float:
         "zero": 0.0,
     }[p.weight]
     return p.scale * share
+
+
+def product_after(before: Tensor | None, lam: Tensor) -> Tensor:
+    """() float64 on the CPU: the product of all lambdas up to this step; `lam` (n,) is one and the same for all."""
+    last = lam[0].detach().cpu().double()
+    return last if before is None else before * last

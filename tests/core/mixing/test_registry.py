@@ -5,8 +5,8 @@ import torch
 from core.mixing.registry import MIXINGS, Plan
 
 
-def test_knows_none_and_dmm():
-    assert {"none", "dmm"} <= set(MIXINGS.keys())
+def test_knows_what_the_links_name():
+    assert {"none", "dmm", "negative_item"} <= set(MIXINGS.keys())
     assert MIXINGS["none"].call() is None
 
 
@@ -26,7 +26,9 @@ def test_every_mixing_keeps_the_protocol_from_its_defaults():
         plan = mixing.plan(5, p, torch.Generator().manual_seed(0), margin=0.3)
         assert plan.lam.shape == plan.partner.shape == plan.margin.shape == (5,)
         mixed = mixing.apply({"a": torch.ones(5, 2), "b": torch.ones(5, 2)}, plan, p)
-        assert {name: value.shape for name, value in mixed.items()} == {"a": (5, 2), "b": (5, 2)}
+        made = {"negatives": (5, 4, 2)} if mixing.mixes == "negatives" else {}
+        assert {name: value.shape for name, value in mixed.items()} == {"a": (5, 2), "b": (5, 2)} | made
+        assert mixing.remember({}, plan, mixed, p) == {}
 
 
 def test_a_plan_moves_as_a_whole():

@@ -1,0 +1,44 @@
+"""The presets: parts of a link that are read without refusal and train."""
+
+import pytest
+import torch
+
+from core.addresses import read
+from core.data.loading import load
+from core.mixing.presets import ABOUT, PRESETS
+from core.recipe import Recipe
+from core.runs.trainer import Trainer
+from tests.core.runs.conftest import SMALL
+
+
+def test_each_preset_has_a_title_and_one_sentence():
+    assert list(PRESETS) == list(ABOUT) == ["coot_paper", "gmc_paper", "cml_released", "cml_fixed", "infonce_dmm"]
+    for title, sentence in ABOUT.values():
+        assert title
+        assert sentence.endswith(".")
+        assert sentence.count(".") == 1
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_read_and_pays_for_mixed_pairs(name: str):
+    recipe, refused = read(SMALL | PRESETS[name], Recipe())
+    assert refused == []
+    columns = {}
+    trainer = Trainer(recipe, load(recipe.data), torch.device("cpu"))
+    for _ in range(9):
+        columns = trainer.advance()
+    mixed = [value for key, value in columns.items() if key.startswith("term.mixed")]
+    assert mixed
+    assert all(value.isfinite() for value in columns.values())
+    assert float(sum(mixed)) > 0
+
+
+def test_the_released_preset_loses_its_margin_and_the_repaired_one_keeps_it():
+    applied = {}
+    for name in ("cml_released", "cml_fixed"):
+        recipe, _ = read(SMALL | PRESETS[name], Recipe())
+        trainer = Trainer(recipe, load(recipe.data), torch.device("cpu"))
+        applied[name] = [float(trainer.advance()["margin"]) for _ in range(16)]
+    assert applied["cml_released"][0] <= 0.75
+    assert applied["cml_released"][-1] < 1e-4
+    assert all(0.25 <= margin <= 0.5 for margin in applied["cml_fixed"])
