@@ -34,6 +34,7 @@ OTHERS = [
         ("margins", "Margins"),
         ("map", "Map"),
         ("missing", "Missing"),
+        ("evidence", "Evidence"),
         ("inspect", "Inspect"),
     )
     if (ROOT / "pages" / f"{name}.py").exists()

@@ -71,6 +71,21 @@ class Missing(Params):
     measure: Literal["accuracy", "retrieval"] = Field("accuracy", title="Measure", description="5-NN, or R@1.")
 
 
+class Evidence(Params):
+    """Which claim is looked at, and which arm is held against its controls."""
+
+    task: Literal["retrieval", "recommender", "missing"] = Field(
+        "missing", title="Claim", description="Which of the three claims of the paper."
+    )
+    data: Literal["mfeat", "emoji"] = Field("mfeat", title="Data", description="What the claim was tested on here.")
+    arm: Literal["dmm", "dmm_each", "dmm_hard", "clip_released", "clip_dmm", "dmm_released", "sum_dmm"] = Field(
+        "dmm", title="Held against its controls", description="Which way of training is compared."
+    )
+    source: Literal["shipped", "yours"] = Field(
+        "shipped", title="Results", description="Of the files that come along, or of your own run of the experiment."
+    )
+
+
 class View(Recipe):
     """A recipe and the state of the pages."""
 
@@ -84,6 +99,7 @@ class View(Recipe):
     map: MapView = MapView()
     inspect: Inspect = Inspect()
     missing: Missing = Missing()
+    evidence: Evidence = Evidence()
 
     def recipe(self) -> Recipe:
         """The recipe alone."""

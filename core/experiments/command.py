@@ -12,9 +12,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from core.addresses import read
-from core.environment import ROOT, code_version
+from core.environment import ROOT
 from core.experiments.arms import Arm
-from core.experiments.folder import ExperimentFolder, wanted
+from core.experiments.folder import ExperimentFolder
+from core.experiments.progress import finished
 from core.experiments.results import assemble, summary
 from core.experiments.settings import Experiment
 from core.experiments.tasks import tasks
@@ -89,10 +90,10 @@ def _finish(folder: ExperimentFolder, asked: Experiment, workers: int) -> dict[s
     task = tasks()[asked.task]
     arms = task.chosen(asked)
     hand = Arms(folder, task, asked, lambda: None)
-    with _bar(wanted(len(arms), asked)) as seen:
+    with _bar(finished(folder)[1]) as seen:
         unfinished = [arm for arm in arms if None in hand.report(arm)["rows"]]
-        _work_off(folder, unfinished, workers, lambda: seen(_count(folder, arms)))
-        seen(_count(folder, arms))
+        _work_off(folder, unfinished, workers, lambda: seen(finished(folder)[0]))
+        seen(finished(folder)[0])
     reports = {arm.key: hand.report(arm) for arm in arms}
     if gone := [key for key, report in reports.items() if None in report["rows"]]:
         raise Refusal(f"arm '{gone[0]}' was worked on with other code than this; run the command again")
@@ -101,16 +102,12 @@ def _finish(folder: ExperimentFolder, asked: Experiment, workers: int) -> dict[s
     return summary(results, str(folder.path / "results.json"))
 
 
-def _count(folder: ExperimentFolder, arms: tuple[Arm, ...]) -> int:
-    return sum(len(list((folder.path / "runs" / code_version() / arm.key).glob("[tr]*.json"))) for arm in arms)
-
-
 @contextmanager
 def _bar(total: int) -> Generator[Any]:
     from tqdm import tqdm
 
     with tqdm(total=total, unit="training", file=sys.stderr) as bar:
-        yield lambda done: bar.update(min(done, total) - bar.n)
+        yield lambda done: bar.update(done - bar.n)
 
 
 def _work_off(folder: ExperimentFolder, waiting: list[Arm], workers: int, tell: Any) -> None:
