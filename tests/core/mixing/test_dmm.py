@@ -1,7 +1,5 @@
 """DMM: how it mixes, what is paid in all, and what that does to a pair."""
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +7,7 @@ from torch import Tensor
 
 from core.losses.ranking import Ranking, ranking
 from core.losses.registry import LOSSES
-from core.mixing.dmm import DMM, DynamicMixedMargin, mixed_margin, mixed_weight
+from core.mixing.dmm import DMM, DynamicMixedMargin, mixed_weight
 from core.mixing.registry import Plan, Step
 from core.paid import Paid, Term
 from core.streams import stream
@@ -17,7 +15,6 @@ from tests.core.losses.batches import batches, leaves
 from tests.core.losses.meta import OnlyMeta
 
 MIX = DynamicMixedMargin()
-PARTNERS = ("flip", "roll", "shuffle")
 
 
 def plan(n: int, p: DMM, *, seed: int = 0, margin: float = 0.2) -> Plan:
@@ -70,22 +67,6 @@ def test_opposite_partners_stay_finite(dtype: torch.dtype):
     assert z.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("level", ["input", "embedding"])
-@pytest.mark.parametrize("partner", PARTNERS)
-def test_lambda_one_is_the_clean_loss_in_value_and_gradient(partner: str, level: str):
-    p, settings = DMM(law="fixed", fixed=1, partner=partner, level=level), Ranking(margin=0.5)
-    raw, b = (2 * unit(0)).requires_grad_(), unit(1)
-    drawn = plan(6, p, margin=0.5)
-    if level == "input":
-        mixed = F.normalize(MIX.apply({"a": raw}, drawn, p)["a"], dim=-1)
-    else:
-        mixed = MIX.apply({"a": F.normalize(raw, dim=-1)}, drawn, p)["a"]
-    clean = ranking(F.normalize(raw, dim=-1), b, settings).total()
-    same = ranking(mixed, b, settings, margin=drawn.margin).total()
-    torch.testing.assert_close(same, clean)
-    torch.testing.assert_close(*(torch.autograd.grad(value, raw)[0] for value in (same, clean)))
-
-
 # What is paid in all
 
 
@@ -122,66 +103,6 @@ def test_a_weight_of_zero_leaves_the_clean_gradient():
     mixed = ranking(a.flip(0), b, Ranking(margin=1))
     both = MIX.combine(clean, mixed, Step(0, 0), DMM()).total()
     torch.testing.assert_close(*(torch.autograd.grad(x, a, retain_graph=True)[0] for x in (both, clean.total())))
-
-
-def test_nothing_is_changed_by_a_thousand_calls():
-    """The released recommender multiplied its margin in place: 1.5 became 0 after some hundred steps."""
-    p, settings = DMM(), Ranking(margin=0.5)
-    said = (p.model_dump(), settings.model_dump())
-    a, b = unit(0), unit(1)
-    before = ranking(a, b, settings).total()
-    margins = []
-    for step in range(1000):
-        drawn = MIX.plan(6, p, stream(0, "mixing", step), margin=settings.margin)
-        mixed = ranking(MIX.apply({"a": a}, drawn, p)["a"], b, settings, margin=drawn.margin)
-        MIX.combine(ranking(a, b, settings), mixed, Step(step, step), p)
-        margins.append(drawn.margin[0].item())
-    assert (p.model_dump(), settings.model_dump()) == said
-    assert torch.equal(ranking(a, b, settings).total(), before)
-    assert sum(margins[-100:]) / 100 == pytest.approx(0.75 * 0.5, abs=4 * 0.5 / math.sqrt(12 * 4 * 100))
-
-
-# What it does to a pair (spec/dmm.md D3, D6)
-
-
-@pytest.mark.parametrize("gap", [0.3, 0.5, 0.8, 1.0])
-def test_a_partner_beyond_the_margin_wakes_with_probability_m_over_2d_minus_m(gap: float):
-    n, batches, margin = 100, 100, 0.2
-    z, t = torch.eye(n), gap * torch.eye(n)
-    p = DMM(per_sample=True)
-    assert ranking(z, t, Ranking(margin=margin)).total() == 0
-    awake = others = 0
-    for batch in range(batches):
-        drawn = plan(n, p, seed=batch, margin=margin)
-        paid = ranking(MIX.apply({"a": z}, drawn, p)["a"], t, Ranking(margin=margin), margin=drawn.margin)
-        scores = paid.pairs[0].scores.requires_grad_()
-        again = torch.relu(drawn.margin[:, None] + scores - scores.diagonal()[:, None])
-        active = (again > 0).fill_diagonal_(False)
-        torch.testing.assert_close(paid.terms["a_to_b"].per, (again * active).sum(1))
-        awake += int(active[torch.arange(n), drawn.partner].sum())
-        others += int(active.sum())
-    share = margin / (2 * gap - margin)
-    assert abs(awake / (n * batches) - share) <= 3 * math.sqrt(share * (1 - share) / (n * batches))
-    assert others == awake
-
-
-@pytest.mark.parametrize(
-    ("gaps", "active"), [((0.1, 0.1), (1, 1)), ((0.1, 0.9), (1, 0)), ((0.9, 0.1), (0, 1)), ((0.9, 0.9), (0, 0))]
-)
-def test_a_satisfied_pair_is_pushed_apart_by_its_unsatisfied_partner(
-    gaps: tuple[float, float], active: tuple[int, int]
-):
-    """The gradient on z_pi is [(1 - lam) a_i - lam a_pi] (t_pi - t_i): attraction, repulsion, or nothing."""
-    lam, m = 0.6, 0.2
-    z = torch.diag(torch.tensor(gaps, dtype=torch.float64)).requires_grad_()
-    t = torch.eye(2, dtype=torch.float64)
-    share = torch.full((2,), lam, dtype=torch.float64)
-    drawn = Plan(share, torch.tensor([1, 0]), mixed_margin("lam", share, m))
-    paid = ranking(MIX.apply({"a": z}, drawn, DMM())["a"], t, Ranking(normalise=False), margin=drawn.margin)
-    assert (paid.terms["a_to_b"].per > 0).int().tolist() == list(active)
-    (gradient,) = torch.autograd.grad(paid.terms["a_to_b"].value(), z)
-    own, partner = active[1], active[0]
-    torch.testing.assert_close(gradient[1], ((1 - lam) * partner - lam * own) * (t[1] - t[0]))
 
 
 # With every loss

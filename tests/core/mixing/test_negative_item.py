@@ -5,7 +5,6 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from core.losses.triplet import Triplet, triplet
 from core.mixing.negative_item import MixedNegatives, NegativeItem, others
 from core.streams import stream
 
@@ -59,22 +58,6 @@ def test_the_released_rule_multiplies_what_was_left_and_the_memory_carries_it():
         assert plan.margin.tolist() == pytest.approx([expected] * N, rel=1e-5)
         memory = MIX.remember(memory, plan, {}, p)
     assert memory["product"].dtype == torch.float64
-
-
-@pytest.mark.parametrize("lam", [0.1, 0.5, 0.9])
-def test_by_stewart_what_is_paid_is_the_calibrated_margin_less_the_chord(lam: float):
-    """[mu + d_p² - d(u, n~)²]_+ with d(u, n~)² = lam d_p² + (1 - lam) d_n² - lam (1 - lam) d(p, n)²."""
-    u, b, n = points("u", N, D), points("p", N, D), points("n", N, K, D)
-    p = NegativeItem(low=lam, high=lam)
-    plan = MIX.plan(N, p, stream(0), margin=1.5)
-    mu = plan.margin.double()
-    made = MIX.apply({"a": u, "b": b, "negatives": n}, plan, p)
-    paid = triplet(**made, p=Triplet(over="sum", squared=True), margin=mu).total()
-    d_p = (u - b).square().sum(-1)[:, None]
-    d_n, chord = (u[:, None] - n).square().sum(-1), (b[:, None] - n).square().sum(-1)
-    share = plan.lam.double()[:, None]
-    expected = torch.relu(mu[:, None] + (1 - share) * (d_p - d_n) + share * (1 - share) * chord).mean()
-    torch.testing.assert_close(paid, expected, atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -95,13 +95,6 @@ def test_partners_are_a_permutation(partner: str, n: int):
     assert sorted(who.tolist()) == list(range(n))
 
 
-@pytest.mark.parametrize("n", [7, 8])
-def test_turning_round_twice_is_nothing_and_only_the_middle_of_an_odd_batch_is_its_own(n: int):
-    who = draw_partner(n, DMM(partner="flip"), stream(0))
-    assert who[who].tolist() == list(range(n))
-    assert (who == torch.arange(n)).nonzero().flatten().tolist() == ([3] if n == 7 else [])
-
-
 def test_the_shifted_batch_has_no_partner_of_its_own():
     assert draw_partner(4, DMM(partner="roll"), stream(0)).tolist() == [3, 0, 1, 2]
 
@@ -135,10 +128,3 @@ def test_its_own_margin_goes_before_that_of_the_loss():
 def test_bad_params_are_refused(wrong: dict[str, float]):
     with pytest.raises(ValidationError, match="low must not exceed high" if "low" in wrong else next(iter(wrong))):
         DMM(**wrong)
-
-
-def test_equal_lambdas_per_sample_are_one_lambda():
-    shared, each = (DMM(law="fixed", fixed=0.6, per_sample=per_sample) for per_sample in (False, True))
-    assert equal(plan(6, shared), plan(6, each))
-    one = DMM(low=0.8, high=0.8)
-    assert equal(plan(6, one), plan(6, one.model_copy(update={"per_sample": True})))
