@@ -160,9 +160,9 @@ def provenance(results: Results) -> str:
 
 
 def command_for(task: str, data: str) -> str:
-    """The command that makes the results."""
+    """The command that makes the results, among the user's own files, where the page finds them."""
     own = " --ratings FILE" if task == "recommender" else f" --data {data}"
-    return f"python -m core experiment {task} --seeds 5{own} --out FOLDER"
+    return f"python -m core experiment {task} --seeds 5{own}"
 
 
 def table(part: Mapping[str, Any]) -> dict[str, list[Any]]:

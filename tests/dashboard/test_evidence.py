@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from core.data import movielens
+from core.data.ratings import BadRatings
 from core.environment import ROOT
 from core.experiments import progress
 from core.experiments.folder import ExperimentFolder
@@ -71,9 +73,7 @@ def test_without_results_the_page_says_what_to_run_and_still_shows_what_is_known
     monkeypatch.setattr("dashboard.evidence_panels.published", evidence.published)
     page = opened("evidence", {})
     assert "Not measured yet." in words_of(page)
-    assert [each.value for each in page.code] == [
-        "python -m core experiment missing --seeds 5 --data mfeat --out FOLDER"
-    ]
+    assert [each.value for each in page.code] == ["python -m core experiment missing --seeds 5 --data mfeat"]
     assert "c_their_log" in seen(page).panels
     assert "c_controls" not in seen(page).panels
 
@@ -189,10 +189,33 @@ def test_the_recommender_asks_for_ratings_and_shows_the_decay():
     text = words_of(page)
     assert "must not be passed on" in text
     assert "from call 430 (Min) and 724 (Sum) on" in text
-    assert [each.value for each in page.code] == [
-        "python -m core experiment recommender --seeds 5 --ratings FILE --out FOLDER"
+    assert [each.value for each in page.code] == ["python -m core experiment recommender --seeds 5 --ratings FILE"]
+    assert page.button(key="evidence_run").disabled
+
+
+def test_ratings_that_are_not_there_are_refused_in_a_sentence():
+    page = opened("evidence", {"evidence.task": "recommender"})
+    page.text_input(key="evidence_ratings").set_value("/none/ratings.csv").run()
+    well(page.button(key="evidence_run").click().run())
+    assert [each.value for each in page.warning] == [
+        "/none/ratings.csv is no file; name ml-100k.zip, ml-1m.zip or a CSV of user,item,rating"
     ]
-    assert not any(button.key == "evidence_run" for button in page.button)
+
+
+def test_movielens_is_fetched_only_by_who_accepts_its_terms(monkeypatch):
+    asked = []
+
+    def ratings_file(given, accepted):
+        asked.append((given, accepted))
+        raise BadRatings("pip could not fetch it")
+
+    monkeypatch.setattr("core.data.movielens.ratings_file", ratings_file)
+    page = opened("evidence", {"evidence.task": "recommender"})
+    assert asked == []
+    assert movielens.TERMS in words_of(page)
+    well(page.button(key="evidence_accept").click().run())
+    assert asked == [("", True)]
+    assert [each.value for each in page.warning] == ["pip could not fetch it"]
 
 
 def test_what_is_said_of_the_published_numbers_is_what_they_say():
