@@ -58,6 +58,10 @@ def _present(shape: tuple[int, ...], g: Generator) -> Tensor:
     return mask
 
 
+def _places(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.randint(0, SMALL["n"], shape, generator=g)
+
+
 def _one_other(shape: tuple[int, ...], g: Generator) -> Tensor:
     """One candidate of each anchor, never its own."""
     anchor = torch.arange(shape[0])
@@ -69,7 +73,9 @@ VOCABULARY: Mapping[str, Slot] = {
     "a": Slot("B D", "embedding of each anchor", _unit),
     "b": Slot("B D", "embedding of each anchor's positive, row by row", _unit),
     "views": Slot("V B D", "embeddings of several views of each item", _unit),
-    "modalities": Slot("M B D", "embeddings of each modality of each item", _unit),
+    "modalities": Slot("M B D", "embeddings of each modality of each item, in the order of the data set's", _unit),
+    "joint": Slot("B D", "embedding of each item from all its modalities together", _unit),
+    "contexts": Slot("2 B D", "embeddings of the contexts of each anchor and of its positive", _unit),
     "heads": Slot("C B D", "embeddings under several heads", _unit),
     "negatives": Slot("B K D", "embeddings of each anchor's own negatives", _unit),
     "labels": Slot("B", "class of each item", _classes),
@@ -81,7 +87,9 @@ VOCABULARY: Mapping[str, Slot] = {
     "mask": Slot("B T", "which time steps are present", _present),
     "maps": Slot("B C H W", "feature maps", _normal),
     "bags": Slot("B n D", "embeddings of the members of each bag", _unit),
-    "bag_mask": Slot("B n", "which members are present", _present),
+    "other_bags": Slot("B n D", "embeddings of the members' counterparts, in the same order", _unit),
+    "bag_mask": Slot("B n", "which members, and their counterparts, are present; one a bag at least", _present),
+    "members": Slot("2 B", "one member of each bag and one of its counterpart, by place", _places),
     "graph": Slot("B B", "symmetric adjacency of the items", _graph),
     "node_weight": Slot("B", "weight of each node, between 0 and 1", _share),
     "gate": Slot("B D", "share of each dimension that is let through, between 0 and 1", _share),

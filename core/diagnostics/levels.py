@@ -19,7 +19,7 @@ from core.streams import stream
 from core.vocabulary import SMALL, VOCABULARY
 
 FLOOR_NAME = "loss of n evenly spaced, perfectly aligned points"
-_EMBEDDINGS = ("a", "b", "views", "modalities", "heads", "negatives", "bank", "teacher", "sequence", "bags")
+_EMBEDDINGS = tuple(name for name, slot in VOCABULARY.items() if slot.meaning.startswith("embedding"))
 
 
 def _pay(
@@ -32,7 +32,9 @@ def _pay(
         if name == "labels" and labels is not None:
             inputs[name] = labels
         elif required and name in _EMBEDDINGS:
-            inputs[name] = embed(tuple(sizes[symbol] for symbol in slot.shape.split()))
+            inputs[name] = embed(
+                tuple(sizes[symbol] if symbol in sizes else int(symbol) for symbol in slot.shape.split())
+            )
         elif required:
             inputs[name] = slot.make(stream(0, "levels", name), sizes)
     return float(entry.call(**inputs, p=p).total())

@@ -19,7 +19,7 @@ from core.vocabulary import SMALL, VOCABULARY
 
 WIDEST = 0.99
 BINS = 8
-GIVEN = ("a", "b", "labels")
+GIVEN = ("a", "b", "labels", "joint", "modalities", "bags", "other_bags")
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,29 @@ def turned(batch: Batch, i: int, j: int, similarity: float) -> Batch:
 
 
 def invented(p: Params) -> list[str]:
-    """Inputs that a registered loss needs beyond pairs and labels; `pay` fills them with random numbers."""
+    """Inputs that a registered loss needs and pairs cannot stand for; `pay` fills them with random numbers."""
     return [name for name, required in LOSSES.of(p).inputs.items() if required and name not in GIVEN]
 
 
-def pay(p: Params, a: Tensor, b: Tensor, labels: Tensor, margin: Tensor | None = None) -> Paid:
+def stand_ins(a: Tensor, b: Tensor, alone: bool) -> dict[str, Tensor]:
+    """What a batch of pairs (n, D) is to a loss that calls it otherwise.
+
+    The a are the joint embeddings and the b their one modality. For a loss of bags `alone` the pairs are the members
+    of one bag, in order; beside a and b, each is the only member of its bag.
+    """
+    members = {"bags": a[None], "other_bags": b[None]} if alone else {"bags": a[:, None], "other_bags": b[:, None]}
+    return {"joint": a, "modalities": b[None], **members}
+
+
+def pay(
+    p: Params,
+    a: Tensor,
+    b: Tensor,
+    labels: Tensor,
+    margin: Tensor | None = None,
+    *,
+    exclude: Tensor | None = None,
+) -> Paid:
     """What a registered loss asks of a batch.
 
     Args:
@@ -93,16 +111,19 @@ def pay(p: Params, a: Tensor, b: Tensor, labels: Tensor, margin: Tensor | None =
         b: (n, D) positives, row by row.
         labels: (n,) classes, for losses that need them.
         margin: (n,) instead of the loss's own, for losses that know one.
+        exclude: (n, n) pairs that take no part, for losses that can leave some out.
     """
     n, dim = a.shape
     declared = LOSSES.of(p).inputs
-    inputs: dict[str, Any] = {"a": a, "b": b, "labels": labels}
+    inputs: dict[str, Any] = {"a": a, "b": b, "labels": labels} | stand_ins(a, b, alone="a" not in declared)
     inputs = {name: value for name, value in inputs.items() if declared.get(name)}
     for name in invented(p):
         example = VOCABULARY[name].make(stream(0, "pairs", name), {**SMALL, "A": n, "B": n, "D": dim})
         inputs[name] = example.to(a.dtype) if example.is_floating_point() else example
     if margin is not None and "margin" in declared:
         inputs["margin"] = margin
+    if exclude is not None and "exclude" in declared:
+        inputs["exclude"] = exclude
     return LOSSES.of(p).call(**inputs, p=p)
 
 

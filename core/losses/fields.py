@@ -13,3 +13,8 @@ def temperature(default: float) -> Any:
 def lead() -> Any:
     """A field for the margin of a softmax, taken off the positive logit."""
     return Field(0, ge=0, le=1, title="Margin m", description="Lead, in similarity, asked of the positive.")
+
+
+def weight(default: float, title: str, what: str) -> Any:
+    """A field for the weight of one part of a composite loss."""
+    return Field(default, ge=0, le=10, title=title, description=f"Weight of {what}.")

@@ -21,6 +21,11 @@ class Triplet(Params):
     squared: bool = Field(
         False, title="Squared distance", description="Compare squares, as metric learning often does."
     )
+    as_released: bool = Field(
+        False,
+        title="As released",
+        description="Compare everyone's positive with everyone's nearest negative (DMM code).",
+    )
 
 
 @loss(
@@ -31,7 +36,7 @@ class Triplet(Params):
     family="hinge",
     formula=r"[m+d(a_i,b_i)-\min_{j\neq i}d(a_i,b_j)]_+",
     relations={"ranking": "over distances and in one direction"},
-    variants=({}, {"over": "sum", "squared": True, "margin": 1.5}, {"margin": 0}),
+    variants=({}, {"over": "sum", "squared": True, "margin": 1.5}, {"margin": 0}, {"as_released": True}),
 )
 def triplet(
     a: Tensor,
@@ -47,7 +52,8 @@ def triplet(
     Args:
         a: (B, D) anchors.
         b: (B, D) positives.
-        p: margin, min or sum over the negatives, squared or plain distance.
+        p: margin, min or sum over the negatives, squared or plain distance; as released, min compares each positive
+            distance with the nearest negative of every anchor, a broadcast in So et al.'s code, and sum is as it is.
         negatives: (B, K, D) each anchor's own negatives; without them, the other items' positives.
         margin: () or (B,), instead of `p.margin`.
         exclude: (B, B) pairs (a_i, b_j) that take no part; a positive always does, and own negatives are not touched.
@@ -68,7 +74,8 @@ def triplet(
     negative = role == Role.NEGATIVE
     asked = positive - (p.margin if margin is None else margin)
     if p.over == "min":
-        paid = torch.relu(scores.masked_fill(~negative, -torch.inf).amax(dim=1) - asked)
+        nearest = scores.masked_fill(~negative, -torch.inf).amax(dim=1)
+        paid = torch.relu(nearest - asked[:, None]).mean(dim=1) if p.as_released else torch.relu(nearest - asked)
     else:
         paid = (torch.relu(scores - asked[:, None]) * negative).sum(dim=1) / negative.sum(dim=1).clamp_min(1)
     return Paid({"": Term(paid)}, (Pairs(scores, role),))

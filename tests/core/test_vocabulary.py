@@ -4,14 +4,17 @@ import pytest
 import torch
 
 from core.streams import stream
-from core.vocabulary import SMALL, VOCABULARY, Slot
+from core.vocabulary import SMALL, VOCABULARY, Sizes, Slot
 
 DESIGN = {
     "a", "b", "views", "modalities", "heads", "negatives", "labels", "targets", "bank", "bank_labels", "teacher",
     "sequence", "mask", "maps", "bags", "bag_mask", "graph", "node_weight", "gate", "candidate_scores",
     "teacher_scores", "log_prob_policy", "log_prob_reference", "margin", "temperature", "exclude",
 }  # fmt: skip
-EMBEDDINGS = ("a", "b", "views", "modalities", "heads", "negatives", "bank", "teacher", "sequence", "bags")
+EMBEDDINGS = (
+    "a", "b", "views", "modalities", "joint", "contexts", "heads", "negatives", "bank", "teacher", "sequence", "bags",
+    "other_bags",
+)  # fmt: skip
 SHARES = ("margin", "gate", "node_weight")
 MASKS = ("mask", "bag_mask", "exclude")
 EVERY = pytest.mark.parametrize("name", VOCABULARY)
@@ -22,6 +25,10 @@ def made(name: str, seed: int = 0, **sizes: int) -> torch.Tensor:
     return VOCABULARY[name].make(stream(seed, name), {**SMALL, **sizes})
 
 
+def shape_of(name: str, sizes: Sizes) -> tuple[int, ...]:
+    return tuple(2 if symbol == "2" else sizes[symbol] for symbol in VOCABULARY[name].shape.split())
+
+
 def test_holds_the_names_of_the_design():
     assert set(VOCABULARY) >= DESIGN
 
@@ -29,7 +36,7 @@ def test_holds_the_names_of_the_design():
 @EVERY
 def test_an_example_has_the_declared_shape_and_a_meaning(name: str):
     slot = VOCABULARY[name]
-    assert made(name).shape == tuple(SMALL[symbol] for symbol in slot.shape.split())
+    assert made(name).shape == shape_of(name, SMALL)
     assert slot.meaning
 
 
@@ -50,7 +57,7 @@ def test_an_example_depends_on_its_generator_alone(name: str):
 @EVERY
 def test_sizes_may_be_chosen(name: str):
     sizes = {symbol: size + 1 for symbol, size in SMALL.items()}
-    assert made(name, **sizes).shape == tuple(sizes[symbol] for symbol in VOCABULARY[name].shape.split())
+    assert made(name, **sizes).shape == shape_of(name, sizes)
 
 
 @pytest.mark.parametrize("name", EMBEDDINGS)

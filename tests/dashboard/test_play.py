@@ -68,9 +68,17 @@ def numbers_of(app: AppTest, key: str) -> list[float]:
     return numbers_in(seen(app).panels[key].sentence)
 
 
-@pytest.mark.parametrize("loss", LOSSES.keys())
+@pytest.mark.parametrize(("loss", "lacks"), [("gmc", "joint"), ("coot", "bags"), ("cycle", "bags")])
+def test_a_loss_that_needs_more_than_the_data_has_is_refused_in_words(loss, lacks):
+    app = opened("play", SMALL | {"loss.kind": loss})
+    assert not seen(app).panels
+    (error,) = app.error
+    assert f"needs {lacks}" in error.value
+
+
+@pytest.mark.parametrize("loss", [entry.key for entry in LOSSES if entry.pairwise or "joint" in entry.inputs])
 def test_every_loss_renders_before_and_after_its_training(loss):
-    link = SMALL | {"loss.kind": loss}
+    link = SMALL | {"loss.kind": loss} | ({"encoder.joint": "true"} if "joint" in LOSSES[loss].inputs else {})
     before = seen(opened("play", link))
     assert list(before.panels) == CHARTS[:3]
     train(link)

@@ -15,7 +15,10 @@ from core.losses.supcon import SupCon
 from core.losses.triplet import Triplet
 
 CASES = [
-    pytest.param(entry.params(**v), id=f"{entry.key}-{k}") for entry in LOSSES for k, v in enumerate(entry.variants)
+    pytest.param(entry.params(**v), id=f"{entry.key}-{k}")
+    for entry in LOSSES
+    if entry.pairwise
+    for k, v in enumerate(entry.variants)
 ]
 
 
@@ -50,6 +53,14 @@ def test_the_chance_level_of_a_loss_with_labels_follows_them():
         slow += math.log(same * math.exp(-1) + (11 - same)) + 1
     assert chance_level(lead, 6, labels) == pytest.approx(slow / 6)
     assert chance_level(lead, 6, labels) != pytest.approx(chance_level(lead, 6))
+
+
+@pytest.mark.parametrize("kind", ["coot", "cycle", "gmc"])
+def test_of_a_loss_that_needs_more_than_pairs_only_the_chance_level_is_known(kind):
+    p = LOSSES[kind].params()
+    assert floor_level(p, 12, 16) is None
+    assert math.isfinite(chance_level(p, 12))
+    assert chance_level(LOSSES["gmc"].params(), 12) == pytest.approx(3 * math.log(23))
 
 
 def slow_info_nce(points: torch.Tensor, temperature: float) -> float:

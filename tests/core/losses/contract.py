@@ -38,9 +38,11 @@ def compare(entry: LossEntry, p: Params, batch: Batch) -> None:
     for name, term in paid.terms.items():
         assert_close(term.per.tolist(), slow.per[name], **exact)
     assert_close(paid.total().item(), slow.total, **exact)
-    if paid.pairs:
-        assert_close(paid.pairs[0].scores.tolist(), slow.scores, **exact)
-        assert paid.pairs[0].role.tolist() == slow.roles
+    expected = [(slow.scores, slow.roles), *slow.more] if slow.scores else []
+    assert len(paid.pairs) == len(expected)
+    for pairs, (scores, roles) in zip(paid.pairs, expected, strict=True):
+        assert_close(pairs.scores.tolist(), scores, **exact)
+        assert pairs.role.tolist() == roles
 
 
 def check_reference(entry: LossEntry, variant: Variant) -> None:
@@ -68,17 +70,21 @@ def check_gradients(entry: LossEntry, variant: Variant) -> None:
 
 
 def check_shapes(entry: LossEntry, variant: Variant) -> None:
-    """Each term has its axis's length; scores, roles and anchors agree; scores are in the graph."""
+    """Each term has its axis's length; scores, roles and anchors agree; scores are in the graph.
+
+    The first matrix has a row for each anchor; further ones may have several, where an anchor has members.
+    """
     anchors: set[int] = set()
     for batch in batches(entry):
         paid = entry.call(p=entry.params(**variant), **leaves(batch))
         for term in paid.terms.values():
             assert term.per.ndim == (term.axis != "batch")
             if term.axis == "anchor":
-                anchors |= {len(term.per)} | {len(pairs.scores) for pairs in paid.pairs}
+                anchors |= {len(term.per)} | {len(pairs.scores) for pairs in paid.pairs[:1]}
             elif term.axis in ("item", "dimension"):
                 assert len(term.per) == SMALL["B" if term.axis == "item" else "D"]
         for pairs in paid.pairs:
+            assert len(pairs.scores) % len(paid.pairs[0].scores) == 0
             assert pairs.scores.shape == pairs.role.shape
             assert pairs.scores.requires_grad
             assert pairs.role.dtype == torch.int8
@@ -113,7 +119,8 @@ def check_permutation(entry: LossEntry, variant: Variant) -> None:
         moved = {name: reordered(name, value, order) for name, value in batch.items()}
         paid, after = (entry.call(p=entry.params(**variant), **given) for given in (batch, moved))
         for name, term in paid.terms.items():
-            views = term.per.unflatten(0, (-1, len(order)))[:, order].flatten() if term.axis == "anchor" else term.per
+            by_item = term.axis in ("anchor", "item")
+            views = term.per.unflatten(0, (-1, len(order)))[:, order].flatten() if by_item else term.per
             assert_close(after.terms[name].per, views)
         assert_close(after.total(), paid.total())
 
@@ -213,11 +220,13 @@ def forces(entry: LossEntry, variant: Variant, batch: Batch) -> list[tuple[Tenso
 
 def held_to_direction(entry: LossEntry, variant: Variant, role: Role, sign: int) -> None:
     for seed in SEEDS:
+        every = []
         for batch in batches(entry, seed):
             found = [sign * gradient[roles == role] for gradient, roles in forces(entry, variant, batch)]
             assert found, "a loss that shows no pairs gives a reason instead of this claim"
             assert torch.cat(found).min() >= -1e-12
-            assert torch.cat(found).max() > 1e-6
+            every += found
+        assert torch.cat(every).max() > 1e-6
 
 
 def pay_for(entry: LossEntry, variant: Variant, batch: Batch, margin: Tensor) -> Paid:

@@ -1,6 +1,6 @@
 """Wrong twins: mutations that any loss can suffer, each with the checks that have to notice."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
@@ -14,6 +14,7 @@ from tests.core.losses.contract import Check, check_gradients, check_margin, che
 
 Call = Callable[..., Paid]
 ROLE_MAKERS = ("diagonal_roles", "all_pairs")
+WITHOUT_PAIRS = ("cycle",)
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,19 @@ def margin_turned(given: dict[str, Any]) -> dict[str, Any]:
     return given | turned | ({"margin": -given["margin"]} if "margin" in given else {})
 
 
-def no_gradient_to_b(given: dict[str, Any]) -> dict[str, Any]:
-    return given | {"b": given["b"].detach()}
+def side(names: Iterable[str]) -> str | None:
+    """The input that stands on the other side of a pair."""
+    return next((name for name in names if name in ("b", "joint", "other_bags")), None)
+
+
+def no_gradient_to_a_side(given: dict[str, Any]) -> dict[str, Any]:
+    name = side(given)
+    assert name
+    return given | {name: given[name].detach()}
+
+
+def without_its_mask(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name != "bag_mask"}
 
 
 def _everyone_negative(made: Any) -> Any:
@@ -97,13 +109,18 @@ def own_place_negative(call: Call) -> Call:
 
 MUTATIONS: Mapping[str, Mutation] = {
     "sign turned": Mutation(on_result(sign_turned), (check_reference, check_pushes)),
-    "positive's pull removed": Mutation(on_result(pull_removed), (check_gradients, check_pulls)),
+    "positive's pull removed": Mutation(
+        on_result(pull_removed), (check_gradients, check_pulls), lambda entry: entry.key not in WITHOUT_PAIRS
+    ),
     "sum for a mean": Mutation(on_result(summed), (check_reference,)),
     "margin of the wrong sign": Mutation(
         on_inputs(margin_turned), (check_reference, check_margin), lambda entry: "margin" in entry.inputs
     ),
     "one side without gradient": Mutation(
-        on_inputs(no_gradient_to_b), (check_gradients,), lambda entry: "b" in entry.inputs
+        on_inputs(no_gradient_to_a_side), (check_gradients,), lambda entry: side(entry.inputs) is not None
+    ),
+    "absent members counted": Mutation(
+        on_inputs(without_its_mask), (check_reference,), lambda entry: "bag_mask" in entry.inputs
     ),
     "own place as a negative": Mutation(
         own_place_negative,

@@ -1,0 +1,79 @@
+"""One level of a hierarchy of pairs: ranked across its two sides, and kept apart within each."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from core.losses.ranking import Ranking, ranking
+from core.paid import Paid, Pairs, Role, Term
+
+UNSCALED = Ranking(normalise=False)
+
+
+class Level(NamedTuple):
+    """What each pair pays across the sides and within them, (N,) each, the pairs across, and () how many there are."""
+
+    across: Tensor
+    within: Tensor
+    pairs: Pairs
+    count: Tensor
+
+    def terms(self, name: str, size: int, align: float, cluster: float) -> dict[str, Term]:
+        """`align.<name>` and `cluster.<name>` at their weights, over the square of the count, for each of B items."""
+        each = {"align": (self.across, align), "cluster": (self.within, cluster)}
+        return {
+            f"{kind}.{name}": Term(per.unflatten(0, (size, -1)).sum(dim=1), weight=weight / self.count.square())
+            for kind, (per, weight) in each.items()
+        }
+
+
+def level(
+    x: Tensor,
+    y: Tensor,
+    own: float,
+    margin: Tensor | None,
+    *,
+    present: Tensor | None = None,
+    exclude: Tensor | None = None,
+) -> Level:
+    """Max-margin ranking of x against y, and, for half as much each, of x and of y against themselves.
+
+    Args:
+        x: (N, D) one side.
+        y: (N, D) the other, row by row.
+        own: the loss's margin.
+        margin: () or (N,), instead of it.
+        present: (N,) rows that count; an absent one neither pays nor is a rival. Without it, all count.
+        exclude: (N, N) pairs (x_i, y_j) that take no part.
+    """
+    here = torch.ones(len(x), dtype=torch.bool, device=x.device) if present is None else present
+    absent = ~(here[:, None] & here[None, :])
+    p = UNSCALED.model_copy(update={"margin": own})
+    across = ranking(x, y, p, margin=margin, exclude=absent if exclude is None else absent | exclude)
+    within = [_sum(ranking(z, z, p, margin=margin, exclude=absent)) for z in (x, y)]
+    (pairs,) = across.pairs
+    shown = Pairs(pairs.scores, pairs.role.masked_fill(absent, Role.EXCLUDED))
+    return Level(_sum(across), (within[0] + within[1]) / 2, shown, here.sum().to(pairs.scores.dtype))
+
+
+def level_of_members(
+    x: Tensor, y: Tensor, own: float, margin: Tensor | None, present: Tensor | None, exclude: Tensor | None
+) -> Level:
+    """As `level`, for all members (B, n, D) of all items; margins, and pairs left out, are those of their items.
+
+    `margin` is () or (B,), `present` (B, n), `exclude` (B, B).
+    """
+    n = x.shape[1]
+    return level(
+        x.flatten(0, 1),
+        y.flatten(0, 1),
+        own,
+        margin if margin is None or margin.ndim == 0 else margin.repeat_interleave(n),
+        present=None if present is None else present.flatten(),
+        exclude=None if exclude is None else exclude.repeat_interleave(n, 0).repeat_interleave(n, 1),
+    )
+
+
+def _sum(paid: Paid) -> Tensor:
+    return paid.terms["a_to_b"].per + paid.terms["b_to_a"].per
