@@ -4,21 +4,26 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
+import streamlit as st
 
-from core.diagnostics.scene import Drawn, as_asked, draw_plans
+from core.addresses import read
+from core.diagnostics.scene import Drawn, as_asked, draw_plans, recorded
 from core.methods.registry import METHODS
 from core.mixing.dmm import DMM, mixed_weight
 from core.mixing.registry import Step
 from core.recipe import Recipe
 from core.refusal import Refusal
-from core.runs.folder import RunFolder
-from dashboard import words
+from core.runs.folder import RunFolder, Status
+from dashboard import transport, words
 from dashboard.charts.leads import applied, histogram, ramp
+from dashboard.controls import knob
 from dashboard.lab import data_of, find
-from dashboard.margin_view import ASKED, law_words
+from dashboard.link import replace, view
+from dashboard.margin_view import ASKED, asked_tex, law_words
 from dashboard.panel import show
 
 DRAWN, BARS, DOTS = 240, 10, 240
+LAWS = {"uniform": "even", "beta": "Beta", "beta_unfolded": "Beta, unfolded", "fixed": "fixed"}
 
 
 def own_run(recipe: Recipe) -> RunFolder | None:
@@ -59,12 +64,11 @@ def which_margin(d: Drawn, p: DMM, margin: float) -> None:
     verdict = as_asked(d, p.rule, margin)
     sentence = f"Between {words.number(low)} and {words.number(high)}, on average {words.number(mean)}; "
     sentence += f"m is {words.number(margin)}." + (f" {verdict.sentence}" if verdict.state == "bad" else "")
-    asked = ASKED[p.rule].replace("λ", r"\lambda ").replace("−", "-")
     why = (
         "The lead that the mixed pairs of each step were asked for, under the line of the full margin m.",
         "It is read from the plan that the step used, not worked out from the rule, so a margin that decays or drifts "
         f"would show here. {verdict.sentence}",
-        rf"\mu={asked},\quad m={words.number(margin)}",
+        rf"\mu={asked_tex(p.rule)},\quad m={words.number(margin)}",
     )
     steps, margins = _thinned(d.steps), _thinned(d.margin)
     show("margin", "Which margin was applied?", sentence, applied(steps, margins, margin), why=why, verdict=verdict)
@@ -95,9 +99,68 @@ def how_fast(recipe: Recipe, p: DMM, step: int | None) -> None:
         {
             "ratio": rf"w_t=\frac{{t}}{{t+{words.tick(p.half)}}}",
             "linear": rf"w_t=\min(t/{words.tick(p.half)},\,1)",
+            "cosine": rf"w_t=\tfrac12\big(1-\cos(\pi\min(t/{words.tick(p.half)},\,1))\big)",
             "constant": r"w_t=1",
+            "zero": r"w_t=0",
         }[p.weight]
         + ("" if p.scale == 1 else rf"\cdot{words.tick(p.scale)}"),
     )
     chart = ramp(clock, [weight(t) for t in clock], x_title=p.unit, at=now)
     show("ramp", "How fast does the mixed loss come in?", sentence, chart, why=why)
+
+
+def present() -> tuple[DMM, float]:
+    """The DMM that the lower part is about, and its margin m: the recipe's, or the defaults with the scene's margin."""
+    mixing = view().mixing
+    p = mixing if isinstance(mixing, DMM) else DMM(margin=view().scene.margin)
+    return p, getattr(view().loss, "margin", 0.0) if p.margin is None else p.margin
+
+
+def use_dmm() -> None:
+    """Put DMM into the recipe of Play, with the scene's margin and rule."""
+    now = view().scene
+    link = {"mixing.kind": "dmm", "mixing.margin": str(now.margin), "mixing.rule": now.rule}
+    replace(read(link, view())[0])
+
+
+def recipe_knobs(trained: bool) -> None:
+    """What of the recipe's mixing can be changed here, and what to do next."""
+    mixing = isinstance(view().mixing, DMM)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        if mixing:
+            knob("mixing.law", names=LAWS)
+            knob("mixing.rule", names=ASKED)
+        if not trained:
+            label = "Train it on Play" if mixing else "Use DMM on Play"
+            if st.button(label, icon=":material/play_arrow:", key="use_dmm", on_click=None if mixing else use_dmm):
+                st.switch_page("../pages/play.py")
+
+
+def live(run: RunFolder | None, before: Status | None) -> None:
+    """Where the numbers come from, and the three charts of them."""
+    p, margin = present()
+    recipe = view().recipe()
+    if run is not None and before is not None:
+        status = run.status()
+        if status.state != before.state:
+            st.rerun()
+        transport.status_line(recipe, run, status)
+        st.markdown(f":small[Read from the plans of your run, step by step, up to step {words.count(status.step)}.]")
+        found = recorded(run.metrics())
+    else:
+        whose = (
+            "your recipe"
+            if isinstance(recipe.mixing, DMM)
+            else f"DMM as in the paper, with m = {words.number(margin)},"
+        )
+        st.markdown(
+            f":small[Not trained yet: these are the plans that {whose} would draw first, with seed {recipe.seed}.]"
+        )
+        found = planned(recipe, p, margin)
+    one, two, three = st.columns(3, gap="large")
+    with one:
+        how_much_stays(found, p)
+    with two:
+        which_margin(found, p, margin)
+    with three:
+        how_fast(recipe, p, None if run is None else found.steps[-1])

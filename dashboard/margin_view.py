@@ -8,13 +8,15 @@ import numpy as np
 import streamlit as st
 import torch
 
+from core.addresses import spell
 from core.diagnostics import verdicts
-from core.diagnostics.scene import Stand, leads, mixtures, pull_region, pulled_share, stand
+from core.diagnostics.scene import SITUATIONS, Situation, Stand, leads, mixtures, pull_region, pulled_share, stand
 from core.environment import ROOT
 from core.mixing.dmm import DMM
 from dashboard import words
 from dashboard.charts.leads import Bullet, bullets, lead_over_lambda
 from dashboard.charts.margins import Spot, Zone, scene
+from dashboard.link import change, view
 from dashboard.panel import show
 from dashboard.thumbnails import EMOJI, emoji_urls, urls
 from dashboard.view import Scene
@@ -30,6 +32,13 @@ ASKED: dict[str, str] = {
     "learned": "mσ(a+b(2λ−1))",
     "released_decay": "m∏λ",
 }
+SITUATION_NAMES = {"apart": "pairs apart", "together": "not yet together", "twins": "twins nearby"}
+TEX = {"λ": r"\lambda ", "−": "-", "∏": r"\prod", "σ": r"\sigma "}
+
+
+def asked_tex(rule: str) -> str:
+    """The margin of a rule as a formula."""
+    return "".join(TEX.get(letter, letter) for letter in ASKED[rule])
 
 
 @lru_cache(maxsize=1)
@@ -58,10 +67,45 @@ def pictures(lam: float) -> tuple[str, str, str]:
     return anchor, partner, urls(f"{ANCHOR}_{PARTNER}", [round(PERCENT * lam)], blends)[0]
 
 
+def placed(s: Scene) -> Situation:
+    """Where pictures and names stand."""
+    return Situation(s.own, s.gap)
+
+
+def situations() -> None:
+    """Three ready-made situations; one is marked while the sliders stand there."""
+    here = placed(view().scene)
+    st.session_state["situation"] = next((name for name, each in SITUATIONS.items() if each == here), None)
+
+    def go() -> None:
+        chosen = SITUATIONS.get(st.session_state["situation"] or "", here)
+        change("scene.gap", spell(chosen.partner))
+        change("scene.own", spell(chosen.own))
+
+    st.segmented_control(
+        "Situation",
+        list(SITUATION_NAMES),
+        format_func=SITUATION_NAMES.__getitem__,
+        key="situation",
+        help="Where the pictures and their names stand; the sliders move them on.",
+        on_change=go,
+    )
+
+
 @st.cache_resource(max_entries=200, show_spinner=False)
 def standing(s: Scene) -> Stand:
     """The scene that the knobs describe."""
-    return stand(s.situation, s.lam, s.margin, s.rule)
+    return stand(placed(s), s.lam, s.margin, s.rule)
+
+
+def gaps_now(s: Scene) -> tuple[float, float]:
+    """Clean leads of the anchor's pair and of its partner's, over the other one's name."""
+    at = standing(s).angles
+
+    def alike(one: str, other: str) -> float:
+        return float(np.cos(np.radians(at[one] - at[other])))
+
+    return standing(s).clean.lead, alike("partner", "other") - alike("partner", "own")
 
 
 def who_pulls(s: Scene) -> None:
@@ -122,11 +166,11 @@ def large_enough(s: Scene) -> None:
 
 @st.cache_resource(max_entries=200, show_spinner=False)
 def _over_lambda(s: Scene, law: DMM) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, float] | None, float]:
-    low = min(0.5, {"uniform": law.low, "fixed": law.fixed, "beta": 0.5}[law.law])
+    low = min(0.5, {"uniform": law.low, "fixed": law.fixed, "beta": 0.5, "beta_unfolded": 0}[law.law])
     lam = torch.linspace(low, 1, 101, dtype=torch.float64)
-    lead, asked = leads(s.situation, lam, s.margin, s.rule)
-    region = pull_region(s.situation, s.margin, s.rule, low)
-    return lam.numpy(), lead.numpy(), asked.numpy(), region, pulled_share(s.situation, s.margin, s.rule, law)
+    lead, asked = leads(placed(s), lam, s.margin, s.rule)
+    region = pull_region(placed(s), s.margin, s.rule, low)
+    return lam.numpy(), lead.numpy(), asked.numpy(), region, pulled_share(placed(s), s.margin, s.rule, law)
 
 
 def law_words(p: DMM) -> str:

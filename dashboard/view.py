@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from core.diagnostics.mixed_gaps import Setting
+from core.diagnostics.scene import SITUATIONS
 from core.losses.registry import LOSSES
 from core.mixing.options import FixedRule
 from core.mixing.registry import MIXINGS
@@ -23,21 +25,55 @@ class Lane(Params):
 class Scene(Params):
     """The margin scene: one anchor, its partner, and the picture mixed of both."""
 
-    situation: Literal["apart", "together", "twins"] = Field("apart", title="Situation", description="Where all stand.")
+    gap: float = Field(75, ge=0, le=150, title="Gap", description="Degrees between the picture and its partner.")
+    own: float = Field(12, ge=0, le=100, title="Own name at", description="Degrees from the picture out to its name.")
     lam: float = Field(0.54, ge=0.5, le=1, title="λ, share of the anchor", description="1: nothing is mixed in.")
     margin: float = Field(0.3, ge=0, le=1, title="Margin m", description="Lead asked of a clean pair.")
     rule: FixedRule = Field("lam", title="Margin rule", description="Lead asked of the mixed pair; the paper's is λm.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        """Older links name a situation where newer ones give its two angles."""
+        named = SITUATIONS.get(given.get("situation", "")) if isinstance(given, dict) else None
+        if named is None:
+            return given
+        return {k: v for k, v in given.items() if k != "situation"} | {"gap": named.partner, "own": named.own}
+
+
+class Lens(Params):
+    """What is shown below the scene: the margin really applied, what becomes of two partners, and a table of users."""
+
+    part: Literal["applied", "far", "users"] = Field("applied", title="Part", description="Which panels are shown.")
+    applied: Literal["paper", "released"] = Field(
+        "released", title="Margin", description="Drawn anew in every call, or multiplied in place as released."
+    )
+    form: Literal["min", "sum"] = Field("min", title="Loss", description="Of the two released recommender losses.")
+    margin: float = Field(1.5, ge=0, le=2, title="Margin m", description="At the first call; the scripts have 1.5.")
+    draw: int = Field(0, ge=0, le=255, title="Python’s seed", description="Of the draws of λ in the lens.")
+    sphere: bool = Field(False, title="On the sphere", description="Steps keep every length 1, as an encoder does.")
+    asked: float = Field(0.3, ge=0, le=2, title="Margin m", description="Lead asked of each user.")
+    separation: float = Field(
+        0.5, ge=0, le=1, title="Separation", description="1: every item lies on its user; 0: among the negatives."
+    )
 
 
 class Pairs(Params):
     """A batch of pairs to look at."""
 
+    part: Literal["batch", "lab"] = Field("batch", title="Part", description="One batch, or pairs of any gap.")
     source: Literal["synthetic", "run"] = Field("synthetic", title="Batch", description="Made here, or of your run.")
     n: int = Field(24, ge=4, le=64, title="Pairs", description="How many anchors, each with one positive.")
     closeness: float = Field(0.5, ge=0, le=0.99, title="Closeness ρ", description="Cosine in the middle of the pairs.")
     spread: float = Field(0.3, ge=0, le=0.5, title="Spread", description="How far the cosines reach to either side.")
     dim: int = Field(32, ge=2, le=128, title="Dimensions", description="Of the synthetic embeddings.")
     anchor: int = Field(0, ge=0, le=23, title="Anchor", description="Whose pull and push is drawn; 0 is A.")
+
+
+class Lab(Setting):
+    """Made-up pairs, clean and mixed, and the lambda that is looked at."""
+
+    lam: float = Field(0.6, ge=0.5, le=1, title="λ, share of the anchor", description="1: nothing is mixed in.")
 
 
 class Scores(Params):
@@ -94,7 +130,9 @@ class View(Recipe):
     run: str = Field("", pattern=r"^([0-9a-f]{16})?$", title="Run", description="Id of a run of yours.")
     lane: Lane = Lane()
     scene: Scene = Scene()
+    lens: Lens = Lens()
     pairs: Pairs = Pairs()
+    lab: Lab = Lab()
     scores: Scores = Scores()
     map: MapView = MapView()
     inspect: Inspect = Inspect()

@@ -7,16 +7,19 @@ import streamlit as st
 from core.addresses import knobs, read
 from core.losses.registry import LOSSES
 from core.refusal import Refusal
+from dashboard import gap_panels as lab
 from dashboard import gradient_panels as panels
 from dashboard import transport
 from dashboard.controls import WIDTH, knob
 from dashboard.gradient_view import MOST, Where, along, look, source, standing, strengths
 from dashboard.link import replace, view
 from dashboard.picker import pick, started
+from dashboard.sections import sections
 
 LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
 FRONT = {"temperature": "Temperature τ", "margin": "Margin m"}
 SOURCES = {"synthetic": "made here", "run": "of a run"}
+PARTS = {"batch": "Who is pulled and pushed?", "lab": "Why do easy pairs fall silent?"}
 
 
 def loss_knobs() -> None:
@@ -35,6 +38,9 @@ def more() -> None:
         st.popover("More", icon=":material/tune:", type="tertiary"),
         st.container(horizontal=True),
     ):
+        if view().pairs.part == "lab":
+            lab.more_knobs()
+            return
         for address in rest:
             if address.removeprefix("loss.") not in ("kind", *FRONT):
                 knob(address)
@@ -90,7 +96,8 @@ def panes(at: Where) -> None:
             panels.not_mixing(switch_dmm_on)
 
 
-def page() -> None:
+def batch() -> None:
+    """One batch under the loss of the recipe."""
     with st.container(horizontal=True, gap="small"):
         loss_knobs()
         knob("pairs.source", names=SOURCES)
@@ -109,7 +116,9 @@ def page() -> None:
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", wrap=False):
     st.subheader("Who is pulled and pushed, and how hard?")
     more()
+part, place = sections("pairs.part", PARTS)
 try:
-    page()
+    with place:
+        {"batch": batch, "lab": lab.laboratory}[part]()
 except Refusal as error:
     st.error(str(error))

@@ -5,6 +5,7 @@ D = s_ii - s_ij. What is counted comes from the registered losses and the regist
 differentiation; the closed forms below know nothing of them, so that each can be held against the other.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,11 +21,12 @@ from core.losses.info_nce import InfoNCE
 from core.losses.ranking import Ranking
 from core.losses.registry import LOSSES
 from core.mixing.dmm import DMM, mixed_margin
+from core.mixing.mixture import SHORTEST
+from core.mixing.options import FixedRule, Renormalise
 from core.mixing.registry import MIXINGS, Mixing, Plan
 from core.params import Params
 from core.streams import stream
 
-Rule = Literal["lam", "constant", "one_minus_lam", "two_lam_minus_one", "zero"]
 SOURCE = "So et al. 2023, doi 10.1109/ACCESS.2023.3286931, for the mixed pair and its margin; the count is our own"
 OURS = "derived for this laboratory from the mixed pair of So et al. 2023"
 DRAWS = 40
@@ -44,12 +46,19 @@ class Setting(Params):
     dim: int = Field(64, ge=4, le=256, title="Dimensions d", description="More: random names lie nearer to 0.")
     margin: float = Field(0.2, ge=0, le=1, title="Margin m", description="Lead asked of a clean pair by the hinge.")
     temperature: float = Field(0.07, ge=0.01, le=0.51, title="Temperature τ", description="Of the softmax.")
-    rule: Rule = Field("lam", title="Margin rule", description="Lead asked of the mixed pair; the paper's is λm.")
-    partner: Literal["flip", "roll", "shuffle"] = Field(
-        "flip", title="Partner", description="Who is mixed in: the batch turned round, shifted by one, or shuffled."
+    rule: FixedRule = Field("lam", title="Margin rule", description="Lead asked of the mixed pair; the paper's is λm.")
+    partner: Literal["flip", "roll", "shuffle", "derangement", "hard", "farthest"] = Field(
+        "flip", title="Partner", description="The batch turned round, shifted, shuffled; most or least alike."
     )
-    renormalise: bool = Field(True, title="Renormalise", description="Mixtures go back to length 1.")
-    per_sample: bool = Field(False, title="λ per sample", description="One λ for each anchor, not one a batch.")
+    target: Literal["hard", "mask_partner"] = Field(
+        "hard", title="Partner’s name", description="A negative of the mixed anchor, or left out of the loss."
+    )
+    renormalise: Renormalise = Field(
+        "unit", title="Renormalise", description="Mixtures scaled to length 1, left short, or taken from the arc."
+    )
+    each: Literal["batch", "pair", "sample"] = Field(
+        "batch", title="One λ per", description="One λ for the batch, for two partners (flip alone), for each anchor."
+    )
 
     @property
     def loss(self) -> Params:
@@ -58,13 +67,16 @@ class Setting(Params):
 
     @property
     def mixing(self) -> DMM:
-        """The registered mixing. Without renormalising, embeddings are mixed just as inputs are."""
+        """The registered mixing, of embeddings."""
         return DMM(
             margin=self.margin,
             rule=self.rule,
             partner=self.partner,
-            per_sample=self.per_sample,
-            level="embedding" if self.renormalise else "input",
+            target=self.target,
+            per_sample=self.each != "batch",
+            share="pair" if self.each == "pair" and self.partner == "flip" else "sample",
+            level="embedding",
+            renormalise=self.renormalise,
         )
 
 
@@ -80,17 +92,28 @@ def made(s: Setting, seed: int, draw: int = 0) -> Batch:
     return synthetic(s.n, s.dim, s.closeness, s.spread, stream(seed, "lab", "pairs", draw))
 
 
-def plans(s: Setting, batch: Batch, seed: int, count: int = DRAWS) -> Iterator[Plan]:
-    """`count` plans for the batch, lambda evenly drawn between ½ and 1."""
+def plans(s: Setting, batch: Batch, seed: int, count: int = DRAWS, *, even: bool = False) -> Iterator[Plan]:
+    """`count` plans for the batch, lambda drawn between ½ and 1.
+
+    Args:
+        s: how the pairs are mixed.
+        batch: the pairs.
+        seed: of the draws.
+        count: how many.
+        even: where the batch has one lambda, take the middles of `count` equal parts instead of draws: the same mean
+            with far less noise.
+    """
     p = s.mixing
     call = mixing_of(p)
     for k in range(count):
+        if even and s.each == "batch":
+            p = p.model_copy(update={"law": "fixed", "fixed": 0.5 + (k + 0.5) / (2 * count)})
         yield call.plan(len(batch), p, stream(seed, "lab", "mixing", k), margin=s.margin, z=batch.a)
 
 
 def plan_at(s: Setting, batch: Batch, seed: int, lam: float) -> Plan:
-    """The plan at one lambda; where every sample has its own, one draw of them all."""
-    if s.per_sample:
+    """The plan at one lambda; where it is not one for the batch, one draw of them all."""
+    if s.each != "batch":
         return next(plans(s, batch, seed, 1))
     p = s.mixing.model_copy(update={"law": "fixed", "fixed": lam})
     return mixing_of(p).plan(len(batch), p, stream(seed, "lab", "mixing", 0), margin=s.margin, z=batch.a)
@@ -137,7 +160,9 @@ def activity(s: Setting, batch: Batch, plan: Plan | None = None) -> Activity:
     """
     n, a = len(batch), batch.a.clone().requires_grad_()
     x = a if plan is None else mixing_of(s.mixing).apply({"a": a, "b": batch.b}, plan, s.mixing)["a"]
-    paid = pay(s.loss, x, batch.b, batch.labels, None if plan is None else plan.margin)
+    own = torch.eye(n, dtype=torch.bool)
+    left_out = None if plan is None or s.target == "hard" else own[plan.partner] & ~own
+    paid = pay(s.loss, x, batch.b, batch.labels, None if plan is None else plan.margin, exclude=left_out)
     scores = paid.pairs[0].scores
     force, moved = torch.autograd.grad(paid.total(), [scores, a])
     # A negative that is paid for in full has the force 2 / N² of the hinge, or 1 / (N tau) of the softmax.
@@ -159,10 +184,10 @@ class Average:
     norms: Tensor
 
 
-def averaged(s: Setting, batch: Batch, seed: int, count: int = DRAWS) -> Average:
-    """The mixed loss over `count` draws of lambda, before its weight."""
+def averaged(s: Setting, batch: Batch, seed: int, count: int = DRAWS, *, even: bool = False) -> Average:
+    """The mixed loss over `count` lambdas, before its weight; arguments as for `plans`."""
     rows, norms, n = [], torch.zeros(len(batch), dtype=batch.a.dtype), len(batch)
-    for plan in plans(s, batch, seed, count):
+    for plan in plans(s, batch, seed, count, even=even):
         found = activity(s, batch, plan)
         partner = found.towards(plan.partner)
         third = (found.share * (n - 1) - partner) / (n - 2) if s.family == "hinge" else found.share - partner
@@ -201,7 +226,7 @@ def hardness_curve(s: Setting, batch: Batch, seed: int, *, count: int = DRAWS) -
     """
     n = len(batch)
     clean = activity(s, batch)
-    mixed = averaged(s, batch, seed, count).norms
+    mixed = averaged(s, batch, seed, count, even=True).norms
     hardest = clean.scores.clone().fill_diagonal_(-torch.inf).amax(1)
     gap = clean.scores.diagonal() - hardest
     group = torch.bucketize(gap, torch.tensor(EDGES, dtype=gap.dtype), right=True)
@@ -211,22 +236,36 @@ def hardness_curve(s: Setting, batch: Batch, seed: int, *, count: int = DRAWS) -
     return Hardness(at, torch.stack([mask.sum() for mask in held]), plain, woken)
 
 
-def thresholds(rule: Rule, lam: float, margin: float, cosine: float | None = None) -> tuple[float, float]:
+def shares(lam: float, renormalise: Renormalise, cosine: float = 0.0) -> tuple[float, float]:
+    """With how much of the anchor and how much of the partner a mixed embedding is made, for a cosine of the two."""
+    if renormalise == "geodesic":
+        angle = math.acos(max(-1.0, min(1.0, cosine)))
+        if math.sin(angle) > 1e-9:
+            return math.sin(lam * angle) / math.sin(angle), math.sin((1 - lam) * angle) / math.sin(angle)
+    square = lam**2 + (1 - lam) ** 2 + 2 * lam * (1 - lam) * cosine
+    length = 1.0 if renormalise == "none" else max(square, SHORTEST**2) ** 0.5
+    return lam / length, (1 - lam) / length
+
+
+def thresholds(
+    rule: FixedRule, lam: float, margin: float, renormalise: Renormalise = "none", cosine: float = 0.0
+) -> tuple[float, float]:
     """Clean gaps below which a third name and the partner's name are still pushed, all gaps being equal.
 
-    Third: mu / lam; partner: mu / (2 lam - 1), infinite at lam = ½.
+    Third: mu / lam; partner: mu / (2 lam - 1), infinite at lam = ½; both times |z~| where the mixture is renormalised.
 
     Args:
         rule: how the margin mu follows lambda.
         lam: share of the anchor, from ½ to 1.
         margin: the margin m.
-        cosine: between anchor and partner, where the mixture is renormalised; None where it is not.
+        renormalise: what is done to the mixture.
+        cosine: between anchor and partner.
     """
     asked = float(mixed_margin(rule, torch.tensor([lam], dtype=torch.float64), margin))
-    length = 1.0 if cosine is None else (lam**2 + (1 - lam) ** 2 + 2 * lam * (1 - lam) * cosine) ** 0.5
-    lead = 2 * lam - 1
-    partner = asked / lead if lead > 0 else torch.inf if asked > 0 else 0.0
-    return length * asked / lam, length * partner
+    own, other = shares(lam, renormalise, cosine)
+    lead = own - other
+    partner = asked / lead if lead > 1e-12 else math.inf if asked > 0 else 0.0
+    return asked / own, partner
 
 
 def clean_active(closeness: float, dim: int, margin: float) -> float:
@@ -239,7 +278,7 @@ def clean_push(gap: Tensor, temperature: float, negatives: int = 1) -> Tensor:
     return torch.sigmoid(torch.log(torch.tensor(float(negatives), dtype=gap.dtype)) - gap / temperature)
 
 
-def _ends(gap: Tensor, margin: float, rule: Rule) -> tuple[Tensor, Tensor]:
+def _ends(gap: Tensor, margin: float, rule: FixedRule) -> tuple[Tensor, Tensor]:
     """By how much the mixed pair falls short of its margin at lambda = ½ and at 1; every rule is linear between."""
     half, whole = mixed_margin(rule, torch.tensor([0.5, 1.0], dtype=gap.dtype), margin)
     return half.expand_as(gap), whole - gap
@@ -253,7 +292,7 @@ def _ends(gap: Tensor, margin: float, rule: Rule) -> tuple[Tensor, Tensor]:
     values="0 to 1; m / (2D - m) under the paper's rule",
     chance="the clean hinge: 1 up to the margin, exactly 0 beyond",
 )
-def partner_probability(gap: Tensor, margin: float, rule: Rule = "lam") -> Tensor:
+def partner_probability(gap: Tensor, margin: float, rule: FixedRule = "lam") -> Tensor:
     """P over lambda ~ U(½, 1) that the hinge of the partner's name is paid, both pairs leading by the same gap.
 
     Without renormalising. The mixed pair leads by (2 lam - 1) D and is asked for mu(lam).
@@ -278,7 +317,7 @@ def partner_probability(gap: Tensor, margin: float, rule: Rule = "lam") -> Tenso
     values="0 to 1; falls as 1 / D where the clean one falls as exp(-D / tau)",
     chance="1/2, where nothing leads and nothing is asked",
 )
-def expected_push(gap: Tensor, margin: float, temperature: float, rule: Rule = "lam") -> Tensor:
+def expected_push(gap: Tensor, margin: float, temperature: float, rule: FixedRule = "lam") -> Tensor:
     """E[1 - p] over lambda ~ U(½, 1) of a softmax over the own and the partner's name, with mu(lam) on the positive.
 
     2 tau / (2D - m) * (softplus(m / 2 tau) - softplus((m - D) / tau)) under the paper's rule, by softplus alone.
@@ -321,7 +360,7 @@ def monte_carlo(gap: float, s: Setting, g: Generator, draws: int = 128) -> Drawn
         g: a CPU generator.
         draws: lambdas, one per anchor; even.
     """
-    p = DMM(margin=s.margin, rule=s.rule, per_sample=True, level="input")
+    p = DMM(margin=s.margin, rule=s.rule, per_sample=True, level="embedding", renormalise="none")
     batch = orthonormal(draws, gap)
     call = mixing_of(p)
     plan = call.plan(draws, p, g, margin=s.margin)

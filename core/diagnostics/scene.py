@@ -18,6 +18,7 @@ from core.losses.ranking import Ranking
 from core.losses.registry import LOSSES
 from core.losses.scores import similarity
 from core.mixing.dmm import DMM, MarginRule, draw_lam, mixed_margin
+from core.mixing.options import FixedRule
 from core.mixing.registry import MIXINGS, Level, Plan
 from core.params import Params
 from core.streams import stream
@@ -26,6 +27,7 @@ STEP = 0.6
 DRAWS = 2**16
 FINE = 1001
 AS_ASKED = 1e-4
+CHOSEN = ("hard", "farthest", "same_class", "other_class", "bank")  # partners that depend on the embeddings or labels
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,13 @@ class Situation:
 
     own: float
     partner: float
-    other: float
+    other: float = 12
 
 
 SITUATIONS: Mapping[str, Situation] = {
-    "apart": Situation(12, 75, 12),
-    "together": Situation(60, 110, 12),
-    "twins": Situation(12, 28, 12),
+    "apart": Situation(12, 75),
+    "together": Situation(60, 110),
+    "twins": Situation(12, 28),
 }
 
 
@@ -71,9 +73,8 @@ class Stand:
     turns: Mapping[str, float]
 
 
-def _places(situation: str) -> dict[str, float]:
+def _places(s: Situation) -> dict[str, float]:
     """Angles; the middle between the two pictures is at the top."""
-    s = SITUATIONS[situation]
     anchor, partner = 90 + s.partner / 2, 90 - s.partner / 2
     return {"anchor": anchor, "partner": partner, "own": anchor + s.own, "other": partner - s.other}
 
@@ -83,7 +84,7 @@ def _points(degrees: Sequence[float]) -> Tensor:
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
-def _pictures_and_names(situation: str) -> tuple[Tensor, Tensor]:
+def _pictures_and_names(situation: Situation) -> tuple[Tensor, Tensor]:
     """(2, 2) pictures and (2, 2) names, the anchor's first."""
     at = _places(situation)
     return _points([at["anchor"], at["partner"]]), _points([at["own"], at["other"]])
@@ -96,14 +97,14 @@ def _pair(paid: Any, asked: float) -> Pair:
     return Pair(own - other, asked, near, float(paid.terms["a_to_b"].per[0].detach()))
 
 
-def stand(situation: str, lam: float, margin: float, rule: MarginRule) -> Stand:
+def stand(situation: Situation, lam: float, margin: float, rule: FixedRule) -> Stand:
     """The scene at one lambda.
 
     The gradients are those of what the first mixed picture pays for its row, [mu + s(x~, y') - s(x~, y)]_+, by autograd
     through the mixing and its renormalisation.
 
     Args:
-        situation: a key of `SITUATIONS`.
+        situation: where the pictures and their names stand.
         lam: share of the anchor, 0 to 1.
         margin: the margin m of the clean pair.
         rule: how the margin of the mixed pair follows lambda.
@@ -145,14 +146,14 @@ def mixtures(two: Tensor, lam: Tensor, level: Level) -> Tensor:
     return mixing.apply({"a": two.repeat_interleave(n, dim=0)}, plan, p)["a"][:n]
 
 
-def leads(situation: str, lam: Tensor, margin: float, rule: MarginRule) -> tuple[Tensor, Tensor]:
+def leads(situation: Situation, lam: Tensor, margin: float, rule: FixedRule) -> tuple[Tensor, Tensor]:
     """(T,) lead of the mixed picture's own name over the partner's, and (T,) the lead asked, at every lambda (T,)."""
     pictures, names = _pictures_and_names(situation)
     scores = similarity(mixtures(pictures, lam, "embedding"), names)
     return scores[:, 0] - scores[:, 1], mixed_margin(rule, lam, margin)
 
 
-def pull_region(situation: str, margin: float, rule: MarginRule, low: float = 0.5) -> tuple[float, float] | None:
+def pull_region(situation: Situation, margin: float, rule: FixedRule, low: float = 0.5) -> tuple[float, float] | None:
     """Smallest and largest lambda from `low` to 1 at which the mixed pair leads by too little; None where none does."""
     lam = torch.linspace(low, 1, FINE, dtype=torch.float64)
     lead, asked = leads(situation, lam, margin, rule)
@@ -160,7 +161,7 @@ def pull_region(situation: str, margin: float, rule: MarginRule, low: float = 0.
     return (float(pulled[0]), float(pulled[-1])) if len(pulled) else None
 
 
-def pulled_share(situation: str, margin: float, rule: MarginRule, law: DMM) -> float:
+def pulled_share(situation: Situation, margin: float, rule: FixedRule, law: DMM) -> float:
     """Share of `DRAWS` draws from the law of lambda that pull; standard error at most 0.2 %."""
     lam = draw_lam(DRAWS, law.model_copy(update={"per_sample": True}), stream(0, "scene", "law")).double()
     lead, asked = leads(situation, lam, margin, rule)
@@ -190,7 +191,13 @@ def draw_plans(p: Params, n: int, steps: int, seed: int, margin: float) -> Drawn
     """
     mixing = MIXINGS.of(p).call()
     assert mixing is not None
-    plans = [mixing.plan(n, p, stream(seed, "mixing", step), margin=margin) for step in range(steps)]
+    if getattr(p, "partner", "flip") in CHOSEN:  # lambda is drawn before the partner, who does not matter here
+        p = p.model_copy(update={"partner": "flip"})
+    plans, memory = [], {}
+    for step in range(steps):
+        plan = mixing.plan(n, p, stream(seed, "mixing", step), margin=margin, step=step, memory=memory)
+        memory = mixing.remember(memory, plan, {}, p)
+        plans.append(plan)
     return Drawn(
         tuple(range(steps)),
         tuple(float(plan.lam.mean()) for plan in plans),
@@ -212,10 +219,16 @@ def recorded(rows: Sequence[Mapping[str, float]]) -> Drawn:
 def as_asked(drawn: Drawn, rule: MarginRule, margin: float) -> Verdict:
     """Whether the applied margins are what the rule asks at the drawn lambda, within `AS_ASKED`.
 
-    Every rule is linear in lambda, so the mean margin of a batch belongs to its mean lambda.
+    Every fixed rule is linear in lambda, so the mean margin of a batch belongs to its mean lambda. A learned margin is
+    what it has learned, and one that keeps all lambdas so far decays as it says.
     """
     if not drawn.steps:
         return Verdict("no draws", "info", "Nothing has been drawn yet.")
+    if rule == "learned":
+        share = drawn.margin[-1] / margin if margin else 0.0
+        return Verdict("learned", "info", f"The rule is learned: the last step asked for {share:.2f} of m.")
+    if rule == "released_decay":
+        return Verdict("decays", "bad", "Every λ so far is kept in the margin: it only falls, whatever the loss needs.")
     asked = mixed_margin(rule, torch.tensor(drawn.lam, dtype=torch.float64), margin)
     off = (torch.tensor(drawn.margin, dtype=torch.float64) - asked).abs()
     if bool((off > AS_ASKED).any()):

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from core.diagnostics.forces import gradients, motion
-from core.diagnostics.mixed_gaps import OURS, Rule, Setting, mixing_of, plan_at
+from core.diagnostics.mixed_gaps import OURS, Setting, mixing_of, plan_at, shares
 from core.diagnostics.registry import diagnostic
 from core.diagnostics.synthetic import Batch, pay, synthetic
 from core.losses.ranking import Ranking
 from core.losses.registry import LOSSES
 from core.mixing.dmm import DMM, mixed_margin
+from core.mixing.options import FixedRule, Renormalise
 from core.streams import stream
 
 LETTERS = ("n", "i", "p", "b")  # nobody, only i, only its partner, both
@@ -24,10 +25,22 @@ STRONG, WEAK = 0.95, 0.35
 SIDE, DIMENSIONS = 64, 64
 
 
-def asks(own: Tensor, other: Tensor, lam: float, margin: float, rule: Rule = "lam") -> Tensor:
-    """Whether the mixed pair falls short: lam D_own - (1 - lam) D_other < mu(lam), for gaps of any one shape."""
+def asks(
+    own: Tensor,
+    other: Tensor,
+    lam: float,
+    margin: float,
+    rule: FixedRule = "lam",
+    renormalise: Renormalise = "none",
+    cosine: float = 0.0,
+) -> Tensor:
+    """Whether the mixed pair falls short: lam D_own - (1 - lam) D_other < mu(lam), for gaps of any one shape.
+
+    Renormalising divides both shares by the length of the mixture, which `cosine` between the two anchors decides.
+    """
     asked = mixed_margin(rule, torch.tensor(lam, dtype=own.dtype), margin)
-    return lam * own - (1 - lam) * other < asked
+    stays, comes = shares(lam, renormalise, cosine)
+    return stays * own - comes * other < asked
 
 
 @diagnostic(
@@ -38,7 +51,15 @@ def asks(own: Tensor, other: Tensor, lam: float, margin: float, rule: Rule = "la
     values="b both; i only the first, its partner is driven off; p only the partner; n none",
     chance="b: pairs that lead by nothing are both asked",
 )
-def phase(own: Tensor, other: Tensor, lam: float, margin: float, rule: Rule = "lam") -> list[str]:
+def phase(
+    own: Tensor,
+    other: Tensor,
+    lam: float,
+    margin: float,
+    rule: FixedRule = "lam",
+    renormalise: Renormalise = "none",
+    cosine: float = 0.0,
+) -> list[str]:
     """A letter for each pair of gaps.
 
     Args:
@@ -47,9 +68,13 @@ def phase(own: Tensor, other: Tensor, lam: float, margin: float, rule: Rule = "l
         lam: share of the anchor.
         margin: the margin m.
         rule: how the margin follows lambda.
+        renormalise: what is done to the mixture.
+        cosine: between the two anchors.
     """
-    code = asks(own, other, lam, margin, rule).int() + 2 * asks(other, own, lam, margin, rule).int()
-    return [LETTERS[k] for k in code.tolist()]
+    first, second = (
+        asks(one, two, lam, margin, rule, renormalise, cosine) for one, two in ((own, other), (other, own))
+    )
+    return [LETTERS[k] for k in (first.int() + 2 * second.int()).tolist()]
 
 
 def coefficients(first: Tensor, second: Tensor, lam: float) -> tuple[Tensor, Tensor]:
@@ -61,12 +86,12 @@ def coefficients(first: Tensor, second: Tensor, lam: float) -> tuple[Tensor, Ten
     return (1 - lam) * two - lam * one, (1 - lam) * one - lam * two
 
 
-def by_gradient(own: float, other: float, lam: float, margin: float, rule: Rule = "lam") -> tuple[float, float]:
+def by_gradient(own: float, other: float, lam: float, margin: float, rule: FixedRule = "lam") -> tuple[float, float]:
     """The same two coefficients by automatic differentiation, at orthogonal z and names that lead by the two gaps."""
     gaps = torch.tensor([own, other], dtype=torch.float64)
     z = torch.eye(2, 4, dtype=torch.float64).requires_grad_()
     names = torch.diag(gaps) @ z.detach() + torch.diag((1 - gaps.square()).clamp(min=0).sqrt()) @ z.detach().roll(2, 1)
-    p = DMM(margin=margin, rule=rule, law="fixed", fixed=lam, level="input")
+    p = DMM(margin=margin, rule=rule, law="fixed", fixed=lam, level="embedding", renormalise="none")
     call, loss = mixing_of(p), Ranking(margin=margin)
     plan = call.plan(2, p, stream(0, "two pairs"), margin=margin)
     mixed = call.apply({"a": z, "b": names}, plan, p)["a"]

@@ -51,7 +51,7 @@ def cost(at: dict[str, float], lam: float, asked: float) -> float:
 @pytest.mark.parametrize("lam", LAMS)
 def test_the_stand_is_plane_geometry(situation: str, rule: str, lam: float):
     at, margin = places(situation), 0.3
-    now = stand(situation, lam, margin, rule)
+    now = stand(SITUATIONS[situation], lam, margin, rule)
     m, asked = mixed_angle(at, lam), RULES[rule](lam) * margin
     for name, angle in {**at, "mixed": m}.items():
         assert now.angles[name] == pytest.approx(math.degrees(angle), abs=1e-5)
@@ -69,7 +69,7 @@ def test_the_stand_is_plane_geometry(situation: str, rule: str, lam: float):
 def test_the_arrows_are_the_gradient_on_the_circle(situation: str, lam: float):
     at, margin, h = places(situation), 0.3, 1e-6
     asked = lam * margin
-    now = stand(situation, lam, margin, "lam")
+    now = stand(SITUATIONS[situation], lam, margin, "lam")
     for who in ("anchor", "partner", "own", "other"):
         up, down = ({**at, who: at[who] + sign * h} for sign in (1, -1))
         slope = (cost(up, lam, asked) - cost(down, lam, asked)) / (2 * h)
@@ -77,7 +77,7 @@ def test_the_arrows_are_the_gradient_on_the_circle(situation: str, lam: float):
 
 
 def test_a_name_on_the_edge_of_the_zone_leads_by_just_what_is_asked():
-    now = stand("apart", 0.54, 0.3, "lam")
+    now = stand(SITUATIONS["apart"], 0.54, 0.3, "lam")
     edge = math.radians(now.angles["mixed"] - now.mixed.near)
     mixed, own = math.radians(now.angles["mixed"]), math.radians(now.angles["own"])
     assert math.cos(mixed - own) - math.cos(mixed - edge) == pytest.approx(now.mixed.asked, abs=1e-6)
@@ -85,17 +85,17 @@ def test_a_name_on_the_edge_of_the_zone_leads_by_just_what_is_asked():
 
 def test_the_scene_falls_silent_where_the_design_says():
     """look.md: alive at lambda .54, silent above .57, in 15 % of draws from U(1/2, 1)."""
-    assert stand("apart", 0.54, 0.3, "lam").mixed.paid > 0
-    silent = stand("apart", 0.58, 0.3, "lam")
+    assert stand(SITUATIONS["apart"], 0.54, 0.3, "lam").mixed.paid > 0
+    silent = stand(SITUATIONS["apart"], 0.58, 0.3, "lam")
     assert (silent.mixed.paid, set(silent.turns.values())) == (0, {0})
-    low, high = pull_region("apart", 0.3, "lam")
+    low, high = pull_region(SITUATIONS["apart"], 0.3, "lam")
     assert (low, round(high, 2)) == (0.5, 0.57)
-    assert pulled_share("apart", 0.3, "lam", DMM()) == pytest.approx((high - low) / 0.5, abs=0.006)
+    assert pulled_share(SITUATIONS["apart"], 0.3, "lam", DMM()) == pytest.approx((high - low) / 0.5, abs=0.006)
 
 
 def test_a_partner_moves_off_its_own_name_where_it_stands_well():
     """The "little far" of the paper: the partner turns towards the mixture, away from its own name."""
-    now = stand("apart", 0.54, 0.3, "lam")
+    now = stand(SITUATIONS["apart"], 0.54, 0.3, "lam")
     assert now.angles["other"] < now.angles["partner"]
     assert now.turns["partner"] > 0
 
@@ -103,16 +103,16 @@ def test_a_partner_moves_off_its_own_name_where_it_stands_well():
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_leads_over_lambda_are_those_of_the_stands(situation: str):
     lam = torch.tensor(LAMS, dtype=torch.float64)
-    lead, asked = leads(situation, lam, 0.3, "constant")
-    each = [stand(situation, value, 0.3, "constant").mixed for value in LAMS]
+    lead, asked = leads(SITUATIONS[situation], lam, 0.3, "constant")
+    each = [stand(SITUATIONS[situation], value, 0.3, "constant").mixed for value in LAMS]
     assert torch.allclose(lead, torch.tensor([pair.lead for pair in each], dtype=torch.float64), atol=1e-6)
     assert torch.allclose(asked, torch.tensor([pair.asked for pair in each], dtype=torch.float64), atol=1e-6)
 
 
 def test_no_region_where_nothing_is_asked_of_a_pair_that_leads():
-    assert pull_region("apart", 0.3, "zero", low=0.6) is None
-    assert pulled_share("apart", 0.3, "zero", DMM(law="fixed", fixed=0.6)) == 0
-    assert pulled_share("apart", 0.3, "lam", DMM(law="fixed", fixed=0.55)) == 1
+    assert pull_region(SITUATIONS["apart"], 0.3, "zero", low=0.6) is None
+    assert pulled_share(SITUATIONS["apart"], 0.3, "zero", DMM(law="fixed", fixed=0.6)) == 0
+    assert pulled_share(SITUATIONS["apart"], 0.3, "lam", DMM(law="fixed", fixed=0.55)) == 1
 
 
 def test_inputs_are_mixed_without_renormalising():
@@ -140,8 +140,8 @@ def test_a_margin_multiplied_in_place_falls_and_is_named(monkeypatch):
 
         left = 1.0
 
-        def plan(self, n, p, g, *, margin, z=None) -> Plan:
-            right = super().plan(n, p, g, margin=margin, z=z)
+        def plan(self, n, p, g, *, margin, **more) -> Plan:
+            right = super().plan(n, p, g, margin=margin, **more)
             self.left *= float(right.lam[0])
             return Plan(right.lam, right.partner, right.margin * self.left)
 
@@ -165,3 +165,22 @@ def test_recorded_rows_without_a_mixing_are_left_out():
     assert as_asked(found, "constant", 0.5).word == "not as asked"
     assert as_asked(scene.recorded([]), "lam", 0.5).word == "no draws"
     assert as_asked(scene.Drawn((0,), (0.6,), (0.0,), (0.0,), (0.0,)), "lam", 0).word == "no margin"
+
+
+def test_the_decay_of_the_released_rule_is_drawn_and_named():
+    found = draw_plans(DMM(margin=0.4, rule="released_decay"), 4, 30, seed=0, margin=0.2)
+    product = np.cumprod(found.lam)
+    assert found.margin == pytest.approx(tuple(0.4 * product), rel=1e-4)
+    assert (as_asked(found, "released_decay", 0.4).word, as_asked(found, "lam", 0.4).word) == ("decays", "not as asked")
+
+
+@pytest.mark.parametrize("partner", ["hard", "other_class", "bank"])
+def test_partners_that_depend_on_the_network_do_not_change_the_margins(partner: str):
+    plain, chosen = (draw_plans(DMM(partner=p), 4, 5, seed=0, margin=0.2) for p in ("flip", partner))
+    assert (plain.lam, plain.margin) == (chosen.lam, chosen.margin)
+
+
+def test_a_learned_margin_is_called_so():
+    found = draw_plans(DMM(rule="learned"), 4, 5, seed=0, margin=0.2)
+    assert as_asked(found, "learned", 0.2).word == "learned"
+    assert as_asked(found, "learned", 0).word == "learned"

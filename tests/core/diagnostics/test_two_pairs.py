@@ -85,15 +85,15 @@ def test_the_own_name_rests_between_the_pictures():
 @pytest.mark.parametrize(
     ("renormalise", "lam", "strong", "weak"),
     [
-        (False, None, -0.021, 0.431),
-        (False, 0.55, -0.054, 0.476),
-        (False, 0.6, -0.048, 0.459),
-        (False, 0.75, -0.029, 0.394),
-        (False, 0.9, -0.021, 0.396),
-        (True, 0.55, -0.063, 0.396),
-        (True, 0.6, -0.049, 0.357),
-        (True, 0.75, -0.022, 0.280),
-        (True, 0.9, -0.010, 0.307),
+        ("none", None, -0.021, 0.431),
+        ("none", 0.55, -0.054, 0.476),
+        ("none", 0.6, -0.048, 0.459),
+        ("none", 0.75, -0.029, 0.394),
+        ("none", 0.9, -0.021, 0.396),
+        ("unit", 0.55, -0.063, 0.396),
+        ("unit", 0.6, -0.049, 0.357),
+        ("unit", 0.75, -0.022, 0.280),
+        ("unit", 0.9, -0.010, 0.307),
     ],
 )
 def test_strong_pairs_are_made_a_little_far(renormalise, lam, strong, weak):
