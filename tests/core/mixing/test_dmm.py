@@ -1,5 +1,7 @@
 """DMM: how it mixes, what is paid in all, and what that does to a pair."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -77,6 +79,9 @@ def test_opposite_partners_stay_finite(dtype: torch.dtype):
         ({"half": 12, "scale": 2}, {0: 0, 12: 1, 36: 1.5}),
         ({"weight": "linear", "half": 20}, {0: 0, 5: 0.25, 20: 1, 99: 1}),
         ({"weight": "constant", "scale": 0.5}, {0: 0.5, 99: 0.5}),
+        ({"weight": "cosine", "half": 20, "scale": 2}, {0: 0, 5: 1 - math.sqrt(0.5), 10: 1, 20: 2, 99: 2}),
+        ({"weight": "zero", "scale": 3}, {0: 0, 99: 0}),
+        ({"half": 12, "start": 1}, {0: 1 / 13, 39: 40 / 52}),
     ],
 )
 @pytest.mark.parametrize("unit", ["epoch", "step"])

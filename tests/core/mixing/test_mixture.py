@@ -1,0 +1,80 @@
+"""The mixture itself: arcs, masks of sequences, and parts that are mixed with their item."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.mixing.dmm import DMM, DynamicMixedMargin
+from core.mixing.mixture import along_arc, mixed_mask
+from core.mixing.registry import Plan
+from core.streams import stream
+
+MIX = DynamicMixedMargin()
+
+
+def on_circle(*degrees: float) -> Tensor:
+    angle = torch.tensor(degrees, dtype=torch.float64).deg2rad()
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.25, 0.5, 0.9, 1.0])
+def test_along_the_arc_the_angle_is_divided(lam: float):
+    share = torch.tensor([lam], dtype=torch.float64)
+    torch.testing.assert_close(along_arc(on_circle(10), on_circle(110), share), on_circle(110 - 100 * lam))
+
+
+@pytest.mark.parametrize("degrees", [0.0, 1e-5, 179.99, 180.0])
+def test_where_there_is_no_single_arc_mixtures_and_gradients_stay_finite(degrees: float):
+    z = on_circle(0).requires_grad_()
+    mixed = along_arc(z, on_circle(degrees), torch.tensor([0.6], dtype=torch.float64))
+    mixed.sum().backward()
+    assert mixed.norm().item() == pytest.approx(1, abs=1e-3)
+    assert z.grad is not None
+    assert z.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("how", "expected"), [("unit", 1.0), ("none", math.sqrt(0.49 + 0.09)), ("geodesic", 1.0)])
+def test_mixed_embeddings_are_as_long_as_asked(how: str, expected: float):
+    z = torch.eye(2, dtype=torch.float64)
+    p = DMM(level="embedding", renormalise=how, law="fixed", fixed=0.7)
+    mixed = MIX.apply({"a": z}, MIX.plan(2, p, stream(0), margin=0.2), p)["a"]
+    torch.testing.assert_close(mixed.norm(dim=1), torch.full((2,), expected, dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("union", [[1, 1, 1], [1, 1, 1]]),
+        ("keep", [[1, 1, 0], [1, 0, 1]]),
+        ("intersect", [[1, 0, 0], [1, 0, 0]]),
+    ],
+)
+def test_the_mask_of_a_mixed_sequence(how: str, expected: list[list[int]]):
+    mask = torch.tensor([[1, 1, 0], [1, 0, 1]]).bool()
+    assert mixed_mask(mask, torch.tensor([1, 0]), how).int().tolist() == expected
+    sequence = torch.ones(2, 3, 4)
+    p = DMM(sequence=how)
+    plan = Plan(torch.full((2,), 0.5), torch.tensor([1, 0]), torch.zeros(2))
+    assert MIX.apply({"a": sequence, "mask": mask}, plan, p)["mask"].int().tolist() == expected
+
+
+def test_members_and_context_are_mixed_with_their_item_and_those_of_the_other_side_stay():
+    g = stream(0, "parts")
+    inputs = {name: torch.randn(4, *shape, generator=g) for name, shape in (("a", (3,)), ("bags", (2, 3)))}
+    inputs |= {"context": torch.randn(4, 3, generator=g), "other_bags": torch.randn(4, 2, 3, generator=g)}
+    p = DMM(level="embedding", law="fixed", fixed=0.8)
+    mixed = MIX.apply(inputs, MIX.plan(4, p, g, margin=0.2), p)
+    for name in ("a", "bags", "context"):
+        expected = F.normalize(0.8 * inputs[name] + 0.2 * inputs[name].flip(0), dim=-1)
+        torch.testing.assert_close(mixed[name], expected)
+    assert mixed["other_bags"] is inputs["other_bags"]
+
+
+def test_a_bank_gives_its_own_rows():
+    x, bank = torch.zeros(3, 2), torch.arange(10.0).reshape(5, 2)
+    plan = Plan(torch.full((3,), 0.5), torch.tensor([4, 0, 1]), torch.zeros(3), torch.tensor([True, True, False]))
+    mixed = MIX.apply({"a": x, "bank.a": bank}, plan, DMM(partner="bank"))["a"]
+    torch.testing.assert_close(mixed, torch.stack([bank[4] / 2, bank[0] / 2, torch.zeros(2)]))
