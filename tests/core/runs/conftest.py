@@ -15,6 +15,12 @@ SMALL = {
 VARIANTS = {
     "plain": {"loss.kind": "info_nce"},
     "dmm": {"loss.kind": "ranking", "mixing.kind": "dmm"},
+    "dmm that remembers": {
+        "loss.kind": "ranking",
+        "mixing.kind": "dmm",
+        "mixing.partner": "bank",
+        "mixing.rule": "released_decay",
+    },
     "learned temperature": {"loss.kind": "clip", "loss.learned": "on"},
 }
 
