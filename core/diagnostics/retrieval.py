@@ -4,6 +4,7 @@ Scores that differ by rounding only are ties. By default a tie is broken at rand
 so that a collapsed encoder, whose scores are all alike, lands on the chance level and not on 0 or 1.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,9 +39,10 @@ class Places:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Recall at 1, 5 and 10, all shares; the median rank from 1; the share of queries whose true item ties.
+    """Recall at 1, 5, 10 and 50, all shares; the median rank from 1; the share of queries whose true item ties.
 
-    `n` queries searched a gallery of `size`, in which guessing has the recalls `chance1`, `chance5`, `chance10`.
+    `n` queries searched a gallery of `size`, in which guessing has the recalls `chance1`, `chance5`, `chance10`,
+    `chance50`. `mean_rank` is from 1, too.
     """
 
     r1: float
@@ -50,6 +52,8 @@ class Retrieval:
     ties: float
     n: int
     size: int
+    r50: float
+    mean_rank: float
 
     @property
     def chance1(self) -> float:
@@ -62,6 +66,27 @@ class Retrieval:
     @property
     def chance10(self) -> float:
         return chance_recall(10, self.size)
+
+    @property
+    def chance50(self) -> float:
+        return chance_recall(50, self.size)
+
+
+@dataclass(frozen=True)
+class AsReleased:
+    """What the released retrieval code prints: recalls at 1, 5, 10 and 50, and three numbers of its own making.
+
+    `median_rank` is the median counted from 0, rounded down, plus 1; `mean_rank` is from 1; `total` adds the recalls at
+    1, 5 and 50, not at 10.
+    """
+
+    r1: float
+    r5: float
+    r10: float
+    r50: float
+    median_rank: float
+    mean_rank: float
+    total: float
 
 
 def chance_recall(k: int, size: int) -> float:
@@ -108,25 +133,36 @@ def median(x: Tensor) -> float:
 
 
 def summarise(found: Places, pessimistic: bool = False) -> Retrieval:
-    """The recalls, the median rank and the ties of all queries, at least one."""
+    """The recalls, the ranks and the ties of all queries, at least one."""
+    rank = found.rank(pessimistic)
     return Retrieval(
         *(share(found.hit(k, pessimistic)) for k in (1, 5, 10)),
-        median_rank=median(found.rank(pessimistic)),
+        median_rank=median(rank),
         ties=share(found.level > 0),
         n=len(found.above),
         size=found.size,
+        r50=share(found.hit(50, pessimistic)),
+        mean_rank=float(rank.double().mean()),
     )
+
+
+def summarise_as_released(found: Places) -> AsReleased:
+    """The numbers of the released code, of at least one query; its order among ties is chance, here they are behind."""
+    rank = found.rank(pessimistic=True).double()
+    r1, r5, r10, r50 = (share(rank <= k) for k in (1, 5, 10, 50))
+    middle = math.floor(median(rank - 1)) + 1
+    return AsReleased(r1, r5, r10, r50, float(middle), float(rank.mean()), total=r1 + r5 + r50)
 
 
 @diagnostic(
     "retrieval",
     title="Retrieval",
     source="recall at k as in Faghri et al. 2018, arXiv:1707.05612, sec. 4; ties: expectation over random order",
-    values="recalls 0 to 1; median rank 1 to the size of the gallery",
-    chance="k over the size of the gallery; median rank half of it",
+    values="recalls 0 to 1; median and mean rank 1 to the size of the gallery",
+    chance="k over the size of the gallery; median and mean rank half of it",
 )
 def retrieval(queries: Array, gallery: Array, target: Array | None = None, *, pessimistic: bool = False) -> Retrieval:
-    """Recall at 1, 5 and 10 and the median rank of each query's true item by cosine.
+    """Recall at 1, 5, 10 and 50, the median and the mean rank of each query's true item by cosine.
 
     Args:
         queries: (Q, D) unit rows, at least one.
@@ -138,6 +174,23 @@ def retrieval(queries: Array, gallery: Array, target: Array | None = None, *, pe
         ValueError: if rows are not of length 1, or a target is not in the gallery.
     """
     return summarise(place(unit_rows(queries), unit_rows(gallery), target), pessimistic)
+
+
+@diagnostic(
+    "retrieval_released",
+    title="Retrieval as released",
+    source="the evaluation of COOT (Ging et al. 2020) and of So et al. 2023 (DMM)",
+    origin="code",
+    papers=("dmm",),
+    values="recalls 0 to 1, their total 0 to 3; median and mean rank 1 to the size of the gallery",
+    chance="k over the size of the gallery; median and mean rank half of it",
+)
+def retrieval_as_released(queries: Array, gallery: Array, target: Array | None = None) -> AsReleased:
+    """As `retrieval`, with the released code's median and total; to be set beside its numbers, not beside others'.
+
+    Arguments and errors as for `retrieval`.
+    """
+    return summarise_as_released(place(unit_rows(queries), unit_rows(gallery), target))
 
 
 def every_way(modalities: Mapping[str, Array], *, pessimistic: bool = False) -> dict[tuple[str, str], Retrieval]:

@@ -15,7 +15,9 @@ from core.diagnostics.retrieval import (
     median,
     places,
     retrieval,
+    retrieval_as_released,
     summarise,
+    summarise_as_released,
 )
 from tests.core.diagnostics.clouds import unit
 
@@ -132,3 +134,24 @@ def test_an_optimist_and_a_pessimist_differ_only_in_ties():
     found = places(torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 0.5]]))
     assert summarise(found).r1 == 0.75
     assert summarise(found, pessimistic=True).r1 == 0.5
+
+
+def test_the_mean_rank_and_the_recall_at_50_are_those_of_a_sorted_list():
+    a, b = unit(120, 6, 1, torch.float64), unit(120, 6, 2, torch.float64)
+    found = retrieval(a, b)
+    ranks = [1 + sum(s > row[i] for s in row) for i, row in enumerate((a @ b.T).tolist())]
+    assert found.mean_rank == pytest.approx(statistics.mean(ranks))
+    assert found.r50 == pytest.approx(statistics.mean(rank <= 50 for rank in ranks))
+    assert found.chance50 == pytest.approx(50 / 120)
+
+
+def test_the_released_numbers_are_the_median_rounded_down_and_a_total_with_the_recall_at_50():
+    """Ranks 1, 2, 3, 3: the median from 0 is 1.5, so 2 as released where the usual one is 2.5."""
+    scores = torch.tensor([[3.0, 2, 1, 0], [3, 2, 1, 0], [3, 2, 1, 0], [3, 0, -1, 2]])
+    target = torch.tensor([0, 1, 2, 1])
+    found, usual = summarise_as_released(places(scores, target)), summarise(places(scores, target))
+    assert (found.median_rank, usual.median_rank) == (2, 2.5)
+    assert (found.r1, found.r5, found.total, found.mean_rank) == (0.25, 1, 2.25, 2.25)
+    z, other = unit(30, 5, 3), unit(30, 5, 4)
+    assert retrieval_as_released(z, other).r5 == pytest.approx(retrieval(z, other).r5)
+    assert retrieval_as_released(z, z).total == 3
