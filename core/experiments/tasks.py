@@ -43,7 +43,7 @@ class Task:
     arms: tuple[Arm, ...]
     primary: str
     titles: Mapping[str, str]
-    run: Callable[[Any, tuple[Part, ...], Alive], dict[str, Numbers]]
+    run: Callable[[Any, tuple[Part, ...], Alive], dict[Part, Numbers]]
     digest: Callable[[Any], str]
     sizes: Callable[[Any], dict[str, int]]
     note: Callable[[Any], str]
@@ -85,10 +85,10 @@ def _first(refused: list[Refused]) -> str:
     return f"the setting {refused[0]} does not fit"
 
 
-def _aligned(numbers: Callable[..., Numbers]) -> Callable[[Recipe, tuple[Part, ...], Alive], dict[str, Numbers]]:
+def _aligned(numbers: Callable[..., Numbers]) -> Callable[[Recipe, tuple[Part, ...], Alive], dict[Part, Numbers]]:
     """Train on aligned modalities, and measure the parts asked for."""
 
-    def run(recipe: Recipe, parts: tuple[Part, ...], alive: Alive) -> dict[str, Numbers]:
+    def run(recipe: Recipe, parts: tuple[Part, ...], alive: Alive) -> dict[Part, Numbers]:
         check_several(recipe)
         whole = load(recipe.data)
         data = whole if "test" in parts else blind(whole)
@@ -153,4 +153,6 @@ MISSING = Task(
 @cache
 def tasks() -> dict[str, Task]:
     """Every task by its key."""
-    return {task.key: task for task in (RETRIEVAL, MISSING)}
+    from core.experiments.recommending import RECOMMENDER
+
+    return {task.key: task for task in (RETRIEVAL, RECOMMENDER, MISSING)}

@@ -58,7 +58,7 @@ class Arms:
             return known
         self.alive()
         begun = time.perf_counter()
-        measured: dict[str, Numbers] | None
+        measured: dict[Part, Numbers] | None
         try:
             measured = self.task.run(recipe, PARTS_OF[purpose], self.alive)
         except Diverged:
