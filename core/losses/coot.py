@@ -44,7 +44,8 @@ def coot(
     other_bags: Tensor,
     p: COOT,
     *,
-    contexts: Tensor | None = None,
+    context: Tensor | None = None,
+    other_context: Tensor | None = None,
     bag_mask: Tensor | None = None,
     members: Tensor | None = None,
     margin: Tensor | None = None,
@@ -58,7 +59,8 @@ def coot(
         bags: (B, n, D) clips of each video, in order.
         other_bags: (B, n, D) sentences of each paragraph, in order.
         p: margin and weights.
-        contexts: (2, B, D) context of each video and of each paragraph; without them, no such level.
+        context: (B, D) context of each video; without both, no such level.
+        other_context: (B, D) context of each paragraph.
         bag_mask: (B, n) which clips and sentences are present; without it, all.
         members: (2, B) as for `cycle`.
         margin: () or (B,), instead of `p.margin`, at every level.
@@ -67,14 +69,12 @@ def coot(
     Returns:
         `align.*` and `cluster.*` for each video, `cycle.*` for each bag; the pairs across the sides of each level.
     """
-    size = len(a)
     high = level(a, b, p.margin, margin, exclude=exclude)
     low = level_of_members(bags, other_bags, p.margin, margin, bag_mask, exclude)
-    terms = high.terms("high", size, p.high, p.cluster_high) | low.terms("low", size, p.low, p.cluster_low)
+    terms = high.terms("high", len(a), p.high, p.cluster_high) | low.terms("low", len(a), p.low, p.cluster_low)
     pairs = (high.pairs, low.pairs)
-    if contexts is not None:
-        context = level(contexts[0], contexts[1], p.margin, margin, exclude=exclude)
-        terms |= context.terms("context", size, p.context, p.cluster_context)
-        pairs += (context.pairs,)
+    if context is not None and other_context is not None:
+        top = level(context, other_context, p.margin, margin, exclude=exclude)
+        terms, pairs = terms | top.terms("context", len(a), p.context, p.cluster_context), (*pairs, top.pairs)
     turning = cycle(bags, other_bags, Cycle(), bag_mask=bag_mask, members=members).scaled(p.cycle)
     return joined([("", Paid(terms, pairs)), ("cycle", turning)])

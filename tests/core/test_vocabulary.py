@@ -12,7 +12,7 @@ DESIGN = {
     "teacher_scores", "log_prob_policy", "log_prob_reference", "margin", "temperature", "exclude",
 }  # fmt: skip
 EMBEDDINGS = (
-    "a", "b", "views", "modalities", "joint", "contexts", "heads", "negatives", "bank", "teacher", "sequence", "bags",
+    "a", "b", "views", "modalities", "joint", "context", "other_context", "heads", "negatives", "bank", "teacher", "sequence", "bags",
     "other_bags",
 )  # fmt: skip
 SHARES = ("margin", "gate", "node_weight")

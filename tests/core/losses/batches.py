@@ -15,6 +15,7 @@ from core.vocabulary import SMALL, VOCABULARY, Sizes
 
 Batch = dict[str, Tensor]
 MOST_COMBINATIONS = 64
+TOGETHER = {"context": ("context", "other_context"), "other_context": ("context", "other_context")}
 
 
 def example(name: str, seed: int, dtype: torch.dtype = torch.float64, sizes: Sizes = SMALL) -> Tensor:
@@ -26,12 +27,15 @@ def example(name: str, seed: int, dtype: torch.dtype = torch.float64, sizes: Siz
 def batches(
     entry: LossEntry, seed: int = 0, dtype: torch.dtype = torch.float64, sizes: Sizes = SMALL
 ) -> Iterator[Batch]:
-    """The required inputs alone, with each optional one, with a margin for all anchors, and with everything."""
+    """The required inputs alone, with each optional one, with a margin for all anchors, and with everything.
+
+    Optional inputs that have a meaning only `TOGETHER` come together.
+    """
     needed = {name: example(name, seed, dtype, sizes) for name, required in entry.inputs.items() if required}
     extra = {name: example(name, seed, dtype, sizes) for name, required in entry.inputs.items() if not required}
     yield needed
-    for name, value in extra.items():
-        yield needed | {name: value}
+    for names in dict.fromkeys(TOGETHER.get(name, (name,)) for name in extra):
+        yield needed | {name: extra[name] for name in names}
     if "margin" in extra:
         yield needed | {"margin": extra["margin"][0]}
     if len(extra) > 1:

@@ -311,8 +311,8 @@ def coot(given: Mapping[str, Any], p: Any) -> Slow:
     levels = {"high": (given["a"], given["b"], 1, [True] * size)}
     flat = [[x for bag in given[name] for x in bag] for name in ("bags", "other_bags")]
     levels["low"] = (flat[0], flat[1], n, [here for row in mask for here in row])
-    if "contexts" in given:
-        levels["context"] = (*given["contexts"], 1, [True] * size)
+    if "context" in given:
+        levels["context"] = (given["context"], given["other_context"], 1, [True] * size)
     per: dict[str, Vector] = {}
     total, shown = 0.0, []
     for name, (x, y, each, here) in levels.items():
