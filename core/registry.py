@@ -44,7 +44,7 @@ class Entry:
         """The first sentence of the docstring."""
         return (inspect.getdoc(self.call) or "").split("\n\n")[0].replace("\n", " ")
 
-    @property
+    @functools.cached_property
     def inputs(self) -> dict[str, bool]:
         """Named inputs in the order of the signature; True where the input is required."""
         parameters = inspect.signature(self.call).parameters.values()
