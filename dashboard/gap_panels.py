@@ -169,8 +169,8 @@ def hard_and_easy(x: Lab, seed: int) -> None:
     factor = "from nothing" if before == 0 else f"{words.number(after / before, 1)} times as strong"
     sentence = (
         f"Pairs that lead by more than {words.number(EASY)} have a gradient of **{brief(before)}** clean and "
-        f"{words.mixed(brief(after))} mixed: {factor}. The hardest have {words.number(float(mixed[0] / clean[0]))} "
-        "times theirs."
+        f"{words.mixed(brief(after))} mixed: {factor}. The hardest get {words.number(float(mixed[0] / clean[0]))} "
+        "times as much."
     )
     why = (
         f"The mean gradient of a picture, times {MANY}, against the lead over its hardest name; {MANY} pairs.",

@@ -70,7 +70,7 @@ def which_margin_applied(x: Lens) -> None:
         zero=zero,
         x_title="call of the mixed loss",
     )
-    show("lens", "Which margin does each call apply?", sentence, chart, why=why, verdict=verdict)
+    show("lens", "Is the margin still there?", sentence, chart, why=why, verdict=verdict)
 
 
 @st.cache_resource(max_entries=100, show_spinner=False)

@@ -19,7 +19,7 @@ from dashboard.sections import sections
 LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
 FRONT = {"temperature": "Temperature τ", "margin": "Margin m"}
 SOURCES = {"synthetic": "made here", "run": "of a run"}
-PARTS = {"batch": "Who is pulled and pushed?", "lab": "Why do easy pairs fall silent?"}
+PARTS = {"batch": "Which pairs move in a batch?", "lab": "Why do easy pairs fall silent?"}
 
 
 def loss_knobs() -> None:

@@ -12,6 +12,7 @@ from dashboard.charts.xy import dot, hair
 from dashboard.words import number
 
 HEIGHT, FLOOR, TICKS = 300, -330, (0, -50, -100, -150, -200, -250, -300)
+EPOCH_WORD = -60
 LEAST = -323.3  # the smallest float above 0 is 5e-324
 
 
@@ -64,7 +65,7 @@ def course(
         line,
         *_marks(marked, x.high, "diamond"),
         *_marks(ended, x.high, "rect"),
-        words([(epoch, 2, "end of epoch 0")] if epoch <= x.high else [], "right", distance=5, verticalAlign="top"),
+        words([(epoch, EPOCH_WORD, "end of epoch 0")] if epoch <= x.high else [], "right", distance=5),
     ]
     option = frame(x, y, series, x_title=x_title, left=58, right=16)
     last = f"{margin[-1]:.2g}" if len(margin) else "none"

@@ -9,6 +9,7 @@ import streamlit as st
 import torch
 from torch import Tensor
 
+from core.diagnostics.mixed_gaps import Setting, activity, averaged, expected_push, made, partner_probability, plan_at
 from core.diagnostics.synthetic import Batch, pay, synthetic
 from core.losses.registry import LOSSES, LossEntry
 from core.losses.triplet import Triplet
@@ -228,6 +229,105 @@ def test_what_the_anchors_pay_averages_to_the_loss(kind: str):
         return
     assert found.paid is not None
     assert float(found.paid.mean()) == pytest.approx(found.total)
+
+
+LAB = {"pairs.part": "lab"}
+PANELS = {"clean", "mixed", "counters", "gaps", "hardness", "partner", "softmax"}
+
+
+def test_the_lab_shows_why_easy_pairs_fall_silent_and_what_wakes_them(charts):
+    found = seen(opened("gradients", LAB)).panels
+    assert set(charts) == PANELS
+    s = Setting()
+    batch = made(s, 0)
+    assert charts["clean"].columns["kind"] == []
+    assert "everyone is silent" in found["c_clean"].sentence
+    assert "64 silent" in found["c_clean"].chip
+    plan = plan_at(s, batch, 0, 0.6)
+    mixed = activity(s, batch, plan)
+    table = charts["mixed"].columns
+    lit = {(i, j) for i, j, kind in zip(table["picture"], table["name"], table["kind"], strict=True) if kind == "mixed"}
+    assert lit == {(i, 63 - i) for i in range(64) if mixed.weight[i, 63 - i] > 0}
+    assert len(lit) > 5
+    others = [kind for kind in table["kind"] if kind == "negatives"]
+    assert len(others) + len(lit) == int((mixed.weight > 0).sum())
+    counted = dict(zip(charts["counters"].columns["what"], charts["counters"].columns["mixed"], strict=True))
+    mean = averaged(s, batch, 0, 20, even=True)
+    assert list(counted.values()) == pytest.approx([mean.share, mean.partner, mean.silent])
+    assert charts["counters"].columns["clean"] == [0, 0, 1]
+
+
+def test_the_pictures_that_move_are_marked_on_the_diagonal(charts):
+    opened("gradients", LAB | {"lab.lam": "0.55"})
+    table = charts["mixed"].columns
+    cells = list(zip(table["picture"], table["name"], table["kind"], strict=True))
+    moving = {k for i, j, kind in cells if kind != "positives" for k in (i, j)}
+    assert {i for i, j, kind in cells if kind == "positives" and i == j} == moving
+
+
+@pytest.mark.parametrize(
+    ("link", "panel", "said"),
+    [
+        ({"lab.closeness": "0.2"}, "clean", "(theory: 50%)"),
+        ({"lab.lam": "0.5"}, "gaps", "pushed at any gap: 100%"),
+        ({"lab.lam": "1"}, "mixed", "Everyone is silent"),
+        ({"lab.target": "mask_partner"}, "mixed", "**0%** of them"),
+        ({"lab.rule": "zero"}, "partner", "**0%** of all draws"),
+        ({"lab.family": "softmax"}, "counters", "clean"),
+        ({"lab.each": "sample"}, "mixed", "of them still asked for"),
+        ({"lab.closeness": "0.8"}, "partner", "pushed in **14%** of all draws"),
+        ({"lab.closeness": "0.8"}, "softmax", "has 0.0007 left to learn"),
+    ],
+)
+def test_the_lab_says_what_it_counts(link, panel: str, said: str):
+    assert said in seen(opened("gradients", LAB | link)).panels[f"c_{panel}"].sentence
+
+
+def test_the_closed_forms_are_drawn_with_their_counted_dots(charts):
+    opened("gradients", LAB | {"lab.margin": "0.3", "lab.temperature": "0.1"})
+    for key, exact in (
+        ("partner", lambda gap: partner_probability(gap, 0.3)),
+        ("softmax", lambda gap: expected_push(gap, 0.3, 0.1)),
+    ):
+        rows = charts[key].columns
+        title = next(name for name in rows if name not in ("curve", "gap"))
+        drawn = list(zip(rows["curve"], rows["gap"], rows[title], strict=True))
+        gap = torch.tensor([x for curve, x, _ in drawn if curve == "mixed"], dtype=torch.float64)
+        assert [y for curve, _, y in drawn if curve == "mixed"] == pytest.approx(exact(gap).tolist())
+        dots = [(x, y) for curve, x, y in drawn if curve == "counted"]
+        assert len(dots) == 10
+        for x, y in dots:
+            assert y == pytest.approx(float(exact(torch.tensor([x], dtype=torch.float64))), abs=0.16)
+
+
+def test_a_slider_of_the_lab_moves_the_link_and_only_what_depends_on_it(charts):
+    app = opened("gradients", LAB)
+    before = {key: chart.columns for key, chart in charts.items()}
+    well(app.select_slider(key="lab.lam").set_value(0.55).run())
+    assert link_of(app) == LAB | {"lab.lam": "0.55"}
+    assert {key for key in before if charts[key].columns != before[key]} == {"mixed"}
+    well(app.select_slider(key="lab.closeness").set_value(0.3).run())
+    assert charts["hardness"].columns == before["hardness"]
+    assert charts["clean"].columns != before["clean"]
+
+
+@pytest.mark.parametrize("family", ["hinge", "softmax"])
+@pytest.mark.parametrize("partner", ["roll", "shuffle", "derangement", "hard", "farthest"])
+def test_every_partner_has_its_cells(charts, family: str, partner: str):
+    link = {"lab.partner": partner, "lab.family": family, "lab.lam": "0.5", "lab.n": "9", "lab.dim": "16"}
+    opened("gradients", LAB | link)
+    s = Setting.model_validate({"partner": partner, "family": family, "n": 9, "dim": 16})
+    plan = plan_at(s, made(s, 0), 0, 0.5)
+    table = charts["mixed"].columns
+    lit = {(i, j) for i, j, kind in zip(table["picture"], table["name"], table["kind"], strict=True) if kind == "mixed"}
+    assert lit
+    assert lit <= {(i, int(j)) for i, j in enumerate(plan.partner) if i != j}
+
+
+def test_the_lab_of_an_odd_batch_and_of_the_smallest_one_has_every_panel(charts):
+    for link in ({"lab.n": "5"}, {"lab.n": "4", "lab.dim": "4", "lab.spread": "0.5"}, {"lab.margin": "0"}):
+        opened("gradients", LAB | link)
+        assert set(charts) == PANELS
 
 
 @pytest.fixture(autouse=True)

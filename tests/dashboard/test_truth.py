@@ -34,6 +34,14 @@ class Sight:
 
 
 SCENE = dict.fromkeys(("c_scene", "c_leads", "c_lambda"), "a closed form of the sliders above it; shows no network")
+LENS = {"c_lens": "the margin of the released rule, from a seed of its own; shows no network"}
+FAR = dict.fromkeys(("c_phases", "c_rest"), "a closed form of the sliders above it; shows no network")
+MOVED = {"c_far": "synthetic pairs of two kinds; shows no network"}
+USERS = dict.fromkeys(("c_users_released", "c_users_own"), "made-up users; shows no network")
+LAB = dict.fromkeys(
+    ("c_clean", "c_mixed", "c_counters", "c_gaps", "c_hardness", "c_partner", "c_softmax"),
+    "synthetic pairs under the losses of the lab; shows no network",
+)
 PLANS = dict.fromkeys(("c_law", "c_margin", "c_ramp"), "says: not trained yet; drawn from the settings and the seed")
 RAMP = {"c_ramp": "the weight of the schedule, a closed form of epoch and settings"}
 LAW = {"c_law": "the draws of lambda depend on the seed alone"}
@@ -44,24 +52,37 @@ LANE = dict.fromkeys(("c_points_1", "c_hills_1", "c_push_1", "c_learning_1"), "t
 SAME: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "evidence": dict.fromkeys(("untrained", "seed 1", "another loss", "forged"), FILES),
     "gradients": {"untrained": MADE, "forged": MADE},
+    "gradients-lab": {"untrained": LAB, "another loss": LAB, "forged": LAB},
     "margins": {
-        "untrained": SCENE | PLANS,
-        "seed 1": SCENE | RAMP,
-        "another loss": SCENE | PLANS,
-        "forged": SCENE | PLANS,
+        "untrained": SCENE | LENS | PLANS,
+        "seed 1": SCENE | LENS | RAMP,
+        "another loss": SCENE | LENS | PLANS,
+        "forged": SCENE | LENS | PLANS,
     },
     "margins-ranking-dmm": {
-        "untrained": SCENE,
-        "seed 1": SCENE | RAMP,
-        "another loss": SCENE | LAW | RAMP,
-        "forged": SCENE | RAMP,
+        "untrained": SCENE | LENS,
+        "seed 1": SCENE | LENS | RAMP,
+        "another loss": SCENE | LENS | LAW | RAMP,
+        "forged": SCENE | LENS | RAMP,
+    },
+    "margins-far": {
+        "untrained": SCENE | FAR | MOVED,
+        "seed 1": SCENE | FAR,
+        "another loss": SCENE | FAR | MOVED,
+        "forged": SCENE | FAR | MOVED,
+    },
+    "margins-users": {
+        "untrained": SCENE | USERS,
+        "seed 1": SCENE,
+        "another loss": SCENE | USERS,
+        "forged": SCENE | USERS,
     },
     "play-on-triplet": {"another loss": LANE},
 }
 MORE: Mapping[str, tuple[Mapping[str, str], ...]] = {
     "play": (DMM, {"lane.on": "on", "lane.loss.kind": "triplet"}),
-    "gradients": ({"pairs.source": "run"},),
-    "margins": (DMM,),
+    "gradients": ({"pairs.source": "run"}, {"pairs.part": "lab"}),
+    "margins": (DMM, {"lens.part": "far"}, {"lens.part": "users"}),
     "map": ({"encoder.dim": "3"},),
     "scores": (DMM,),
 }
