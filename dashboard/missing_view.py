@@ -17,6 +17,15 @@ def several(run: RunFolder) -> bool:
     return run.status().state == "done" and len(run.embeddings()) > 1
 
 
+def only_modality(run: str) -> str:
+    """The single modality of a finished run, by its id; empty where it has several, or is none."""
+    folder = RunFolder(runs_home() / run)
+    if not run or folder.status().state != "done":
+        return ""
+    names = list(folder.embeddings())
+    return names[0] if len(names) == 1 else ""
+
+
 @st.cache_resource(max_entries=8, show_spinner="Leaving modalities out ...")
 def measured(folder: str) -> tuple[Outcomes, tuple[AtRate, ...]]:
     """Every subset, and the results along the drop rates, on the test items of a run."""

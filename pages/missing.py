@@ -12,8 +12,8 @@ from core.runs.worker import recipe_of
 from dashboard import words
 from dashboard.charts.missing import drop_curve, subsets
 from dashboard.controls import knob
-from dashboard.link import change, view
-from dashboard.missing_view import RATES, measured, rows_of_subsets, several
+from dashboard.link import change, plain, view
+from dashboard.missing_view import RATES, measured, only_modality, rows_of_subsets, several
 from dashboard.panel import show
 from dashboard.picker import pick
 
@@ -90,6 +90,11 @@ def across(found: Outcomes, rates: Sequence[AtRate]) -> None:
 
 
 def page() -> None:
+    if only := only_modality(view().run):
+        st.warning(
+            f"The run {view().run} has one modality, {plain(only)}, so nothing can go missing; choose a run with two or "
+            "more."
+        )
     with st.container(horizontal=True, gap="small"):
         run = pick(several)
         if run is None:

@@ -6,7 +6,7 @@ import torch
 
 from core.data.loading import load
 from core.diagnostics.missing import along_rates, outcomes
-from dashboard.missing_view import RATES, measured
+from dashboard.missing_view import RATES, measured, only_modality
 from dashboard.words import share
 from tests.dashboard.apps import SMALL, opened, recipe_of, seen, well
 from tests.dashboard.planted import plant, unit
@@ -63,3 +63,18 @@ def test_a_run_with_torn_embeddings_is_not_offered():
     page = opened("missing", {})
     well(page)
     assert "needs a finished run" in " ".join(seen(page).texts)
+
+
+def test_a_run_with_one_modality_is_named_and_another_is_asked_for():
+    run = plant({"left": unit(120, 4)})
+    page = well(opened("missing", {"run": run.path.name}))
+    assert [each.value for each in page.warning] == [
+        f"The run {run.path.name} has one modality, left, so nothing can go missing; choose a run with two or more."
+    ]
+    assert "needs a finished run with two modalities" in " ".join(seen(page).texts)
+
+
+def test_a_run_of_several_or_an_unknown_one_is_no_such_case():
+    several = plant({"left": unit(120, 4), "right": unit(120, 4, 1)})
+    assert only_modality(several.path.name) == ""
+    assert only_modality("") == only_modality("0" * 16) == ""
