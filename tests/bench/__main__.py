@@ -1,9 +1,9 @@
-"""`python -m tests.bench [training losses maps pages emoji]`: ratios measured side by side, against the goals."""
+"""`python -m tests.bench [training losses maps pages emoji lab]`: ratios measured side by side, against the goals."""
 
 import importlib
 import sys
 
-NAMES = ("training", "losses", "maps", "pages", "emoji")
+NAMES = ("training", "losses", "maps", "pages", "emoji", "lab")
 
 
 def main(asked: list[str]) -> int:

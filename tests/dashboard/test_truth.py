@@ -52,7 +52,12 @@ LANE = dict.fromkeys(("c_points_1", "c_hills_1", "c_push_1", "c_learning_1"), "t
 SAME: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "evidence": dict.fromkeys(("untrained", "seed 1", "another loss", "forged"), FILES),
     "gradients": {"untrained": MADE, "forged": MADE},
-    "gradients-lab": {"untrained": LAB, "another loss": LAB, "forged": LAB},
+    "gradients-lab": {
+        "untrained": LAB,
+        "seed 1": {"c_clean": "easy pairs: no negative is pushed, whoever was drawn"},
+        "another loss": LAB,
+        "forged": LAB,
+    },
     "margins": {
         "untrained": SCENE | LENS | PLANS,
         "seed 1": SCENE | LENS | RAMP,
