@@ -17,6 +17,7 @@ from dashboard.missing_view import RATES, measured, only_modality, rows_of_subse
 from dashboard.panel import show
 from dashboard.picker import pick
 
+ANOTHER = "choose a run with two or more"
 NAMES = {"accuracy": "5-NN accuracy", "retrieval": "R@1"}
 
 
@@ -91,10 +92,7 @@ def across(found: Outcomes, rates: Sequence[AtRate]) -> None:
 
 def page() -> None:
     if only := only_modality(view().run):
-        st.warning(
-            f"The run {view().run} has one modality, {plain(only)}, so nothing can go missing; choose a run with two or "
-            "more."
-        )
+        st.warning(f"The run {view().run} has one modality, {plain(only)}, so nothing can go missing; {ANOTHER}.")
     with st.container(horizontal=True, gap="small"):
         run = pick(several)
         if run is None:
