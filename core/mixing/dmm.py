@@ -15,7 +15,7 @@ from core.mixing.laws import shared_by_partners
 from core.mixing.mixture import between, mixed_embedding, mixed_mask
 from core.mixing.options import DMM as DMM
 from core.mixing.options import MarginRule as MarginRule
-from core.mixing.partners import bank_size, draw_from_bank
+from core.mixing.partners import bank_size, draw_from_bank, turned_members
 from core.mixing.partners import draw_partner as draw_partner
 from core.mixing.registry import Memory, Mixes, Plan, Side, Step, mixing
 from core.mixing.schedule import LEARNED, product_after
@@ -25,6 +25,7 @@ from core.paid import Paid, joined
 from core.registry import Learned
 
 MASKS = ("mask", "bag_mask")
+BAGS = ("bags", "other_bags")
 # What belongs to a side: its items, and where a loss has them, their members and their context.
 PARTS: Mapping[str, tuple[str, ...]] = {
     "a": ("a", "bags", "context"),
@@ -126,11 +127,25 @@ class DynamicMixedMargin:
         mixed = {}
         for name in (name for side in mixed_sides(plan, p) for name in PARTS[side] if name in inputs):
             x = inputs[name]
-            other = self._other(x, inputs.get(f"bank.{name}"), plan)
+            if name in BAGS and p.members == "turned":
+                other = self._turned(x, inputs.get("bag_mask"))
+            else:
+                other = self._other(x, inputs.get(f"bank.{name}"), plan)
             at_end = p.level == "embedding"
             mixed[name] = mixed_embedding(x, other, plan.lam, p.renormalise) if at_end else between(x, other, plan.lam)
-        masks = {name: mixed_mask(inputs[name], plan.partner, p.sequence) for name in MASKS if name in inputs}
+        own = ("bag_mask",) if p.members == "turned" else ()
+        masks = {
+            name: mixed_mask(inputs[name], plan.partner, "keep" if name in own else p.sequence)
+            for name in MASKS
+            if name in inputs
+        }
         return {**inputs, **mixed, **masks}
+
+    @staticmethod
+    def _turned(x: Tensor, present: Tensor | None) -> Tensor:
+        """(n, k, ...) what is mixed into each member, where all members of the batch are turned round."""
+        here = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if present is None else present
+        return x.flatten(0, 1)[turned_members(here)].unflatten(0, x.shape[:2])
 
     @staticmethod
     def _other(x: Tensor, bank: Tensor | None, plan: Plan) -> Tensor:

@@ -102,6 +102,11 @@ class DMM(Params):
     sequence: MaskRule = Field(
         "union", title="Sequence mask", description="Which steps of a mixed sequence count: of either, own, of both."
     )
+    members: Literal["item", "turned"] = Field(
+        "item",
+        title="Members",
+        description="Clips mix with those of the item's partner, or all clips of the batch turned round (released).",
+    )
     weight: Weight = Field(
         "ratio",
         title="Weight",

@@ -75,3 +75,18 @@ def bank_size(memory: Mapping[str, Tensor] | None) -> int:
 def draw_from_bank(n: int, held: int, g: Generator) -> Tensor:
     """(n,) random rows of a bank that holds `held` items, at least one."""
     return torch.randint(held, (n,), generator=g)
+
+
+def turned_members(present: Tensor) -> Tensor:
+    """(n k,) partner of each member of n bags of k, all present ones in a row turned round; absent ones are alone.
+
+    The released retrieval code mixes clips in this way, so that a clip's partner is of another video than its video's.
+
+    Args:
+        present: (n, k) bool.
+    """
+    flat = present.flatten()
+    place = torch.arange(len(flat), device=flat.device)
+    rank = flat.cumsum(0) - 1
+    at = place.new_zeros(len(flat) + 1).scatter_(0, torch.where(flat, rank, len(flat)), place)
+    return torch.where(flat, at[(flat.sum() - 1 - rank).clamp(min=0)], place)

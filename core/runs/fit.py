@@ -10,11 +10,13 @@ from core.data.registry import DataSet
 from core.encoders.hidden import hidden_layers
 from core.encoders.registry import build
 from core.losses.registry import LOSSES, LossEntry
+from core.mixing.dmm import draw_partner
 from core.mixing.registry import MIXINGS
 from core.params import Params
 from core.recipe import Recipe
 from core.refusal import Refusal
 from core.runs.mixed_payment import asked_loss
+from core.runs.mixture import own_margin
 from core.runs.networks import encoder_of, prepared
 from core.runs.payment import of_pairs
 
@@ -47,6 +49,26 @@ def _faults(recipe: Recipe, data: DataSet) -> Iterator[str]:
         yield from _of_pairs(recipe)
         yield from _of_partner(recipe, data)
         yield from _of_hidden(recipe, data)
+
+
+def remarks(recipe: Recipe, data: DataSet) -> list[str]:
+    """What may surprise in a recipe that fits: a sentence each, none where there is nothing to say."""
+    p: Any = recipe.mixing
+    mixing, entry = MIXINGS.of(p).call(), LOSSES.of(asked_loss(recipe))
+    if mixing is None:
+        return []
+    said = []
+    if "margin" not in entry.inputs:
+        said.append(f"{entry.title} knows no margin, so mixing is plain mixup here; choose a loss with one for DMM.")
+    elif (own_margin(recipe) if p.margin is None else p.margin) == 0:
+        said.append("The margin is 0, so mixed pairs are asked for no lead; set that of the mixing or of the loss.")
+    if mixing.mixes == "sides" and p.partner in ("flip", "roll"):
+        size = min(getattr(recipe.method, "batch", len(data.split.train)), len(data.split.train))
+        alone = int((draw_partner(size, p, torch.Generator()) == torch.arange(size)).sum())
+        if alone:
+            who = "1 item is its" if alone == 1 else f"{alone} items are their"
+            said.append(f"In each batch of {size}, {who} own partner, unmixed; choose another partner or batch.")
+    return said
 
 
 def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The mixture itself: arcs, masks of sequences, and parts that are mixed with their item."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor
 from core.mixing.dmm import DMM, DynamicMixedMargin
 from core.mixing.mixture import along_arc, mixed_mask
 from core.mixing.registry import Plan
+from core.mixing.schedule import LEARNED
+from core.mixing.targets import partner_pairs
 from core.streams import stream
+from tests.core.losses.meta import OnlyMeta
 
 MIX = DynamicMixedMargin()
 
@@ -71,6 +75,50 @@ def test_members_and_context_are_mixed_with_their_item_and_those_of_the_other_si
         expected = F.normalize(0.8 * inputs[name] + 0.2 * inputs[name].flip(0), dim=-1)
         torch.testing.assert_close(mixed[name], expected)
     assert mixed["other_bags"] is inputs["other_bags"]
+
+
+def test_as_released_the_members_of_the_batch_are_turned_round_whatever_their_item():
+    bags = torch.arange(1.0, 7.0).reshape(2, 3, 1)
+    present = torch.tensor([[1, 1, 0], [1, 1, 1]]).bool()
+    p = DMM(law="fixed", fixed=0.75, members="turned")
+    mixed = MIX.apply({"bags": bags, "bag_mask": present}, MIX.plan(2, p, stream(0), margin=0.2), p)
+    partners = torch.tensor([6.0, 5.0, 3.0, 4.0, 2.0, 1.0]).reshape(2, 3, 1)
+    torch.testing.assert_close(mixed["bags"], 0.75 * bags + 0.25 * partners)
+    assert torch.equal(mixed["bag_mask"], present)
+    whole = MIX.apply({"bags": bags}, MIX.plan(2, p, stream(0), margin=0.2), p)["bags"]
+    torch.testing.assert_close(whole, 0.75 * bags + 0.25 * bags.flatten().flip(0).reshape(2, 3, 1))
+
+
+OPTIONS = (
+    {},
+    {"side": "b"},
+    {"side": "both"},
+    {"members": "turned"},
+    {"sequence": "keep"},
+    {"sequence": "intersect"},
+    {"level": "embedding"},
+    {"level": "embedding", "renormalise": "none"},
+    {"level": "embedding", "renormalise": "geodesic"},
+    {"partner": "bank"},
+    {"partner": "hard"},
+    {"rule": "learned"},
+)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_mixtures_are_made_on_the_meta_device_with_every_option(options: dict[str, Any]):
+    p, meta = DMM(**options), torch.device("meta")
+    shapes = {"a": (4, 3), "b": (4, 3), "bags": (4, 2, 3), "other_bags": (4, 2, 3), "bank.a": (7, 3)}
+    inputs = {name: torch.zeros(shape, device=meta).requires_grad_() for name, shape in shapes.items()}
+    masks = {"bag_mask": torch.ones(4, 2, device=meta).bool()}
+    learned = {name: torch.zeros((), device=meta) for name in LEARNED}
+    known = {"z": inputs["a"], "memory": {"bank.a": inputs["bank.a"]}, "learned": learned}
+    plan = MIX.plan(4, p, stream(0), margin=0.2, **known).to(meta)
+    with OnlyMeta():
+        mixed = MIX.apply(inputs | masks, plan, p)
+        torch.cat([mixed[name].flatten() for name in shapes]).sum().backward()
+        partner_pairs(plan, "a")
+    assert all(value.is_meta for value in mixed.values())
 
 
 def test_a_bank_gives_its_own_rows():

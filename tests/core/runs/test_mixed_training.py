@@ -16,6 +16,7 @@ from core.mixing.options import DMM
 from core.paid import Paid, Term
 from core.params import Params
 from core.recipe import Recipe
+from core.runs.fit import remarks
 from core.runs.mixed_payment import pay_mixed
 from core.runs.payment import Embedded
 from core.runs.replay import moment
@@ -64,7 +65,8 @@ KNOBS: Mapping[str, tuple[Link, tuple[str, ...]]] = {
     "start": ({"mixing.weight": "ratio"}, ("0", "1")),
     "scale": ({}, ("1", "2")),
 }
-ELSEWHERE = {"terms", "sequence"}  # of composite losses and of sequences, which no data set here has; tested below
+# Of composite losses, sequences and bags, which no data set here has: below, and in tests/core/mixing/test_mixture.py.
+ELSEWHERE = {"terms", "sequence", "members"}
 OF_NEGATIVES: Mapping[str, tuple[Link, tuple[str, ...]]] = {
     "margin": ({}, ("none", "0.2")),
     "low": ({}, ("0", "0.3")),
@@ -352,3 +354,24 @@ def test_a_batch_of_one_is_refused():
     lonely = dataclasses.replace(data, split=dataclasses.replace(data.split, train=data.split.train[:1]))
     with pytest.raises(Unfit, match="1 training item and mixing needs at least 2"):
         check_fit(recipe, lonely)
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ({}, ""),
+        ({"mixing.kind": "none"}, ""),
+        ({"loss.kind": "alignment"}, "knows no margin, so mixing is plain mixup here"),
+        ({"loss.kind": "info_nce"}, "The margin is 0"),
+        ({"loss.kind": "info_nce", "mixing.margin": "0.2"}, ""),
+        ({"loss.kind": "info_nce", "mixing.asks": "ranking"}, ""),
+        ({"method.batch": "15"}, "In each batch of 15, 1 item is its own partner"),
+        ({"mixing.partner": "roll", "mixing.shift": "32"}, "In each batch of 16, 16 items are their own partner"),
+    ],
+)
+def test_what_may_surprise_is_said(link: Link, said: str):
+    base = BASE if link.get("mixing.kind") != "none" else SMALL
+    recipe = recipe_of({**base, **link})
+    found = remarks(recipe, load(recipe.data))
+    assert len(found) == bool(said)
+    assert said in "".join(found)
