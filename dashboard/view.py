@@ -114,9 +114,9 @@ class Evidence(Params):
         "missing", title="Claim", description="Which of the three claims of the paper."
     )
     data: Literal["mfeat", "emoji"] = Field("mfeat", title="Data", description="What the claim was tested on here.")
-    arm: Literal["dmm", "dmm_each", "dmm_hard", "clip_released", "clip_dmm", "dmm_released", "sum_dmm"] = Field(
-        "dmm", title="Held against its controls", description="Which way of training is compared."
-    )
+    arm: Literal[
+        "dmm", "dmm_each", "dmm_hard", "clip_released", "clip_dmm", "dmm_released", "sum_dmm", "sum_released"
+    ] = Field("dmm", title="Held against its controls", description="Which way of training is compared.")
     source: Literal["shipped", "yours"] = Field(
         "shipped", title="Results", description="Of the files that come along, or of your own run of the experiment."
     )

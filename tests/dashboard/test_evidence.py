@@ -18,6 +18,7 @@ from core.experiments.intervals import paired
 from core.experiments.results import assemble
 from core.experiments.tasks import tasks
 from dashboard import evidence
+from dashboard.view import Evidence
 from dashboard.words import number, signed
 from tests.core.experiments.tiny import hand, task
 from tests.dashboard.apps import link_of, opened, seen, well
@@ -127,6 +128,13 @@ def test_an_arm_that_the_results_lack_gives_way_to_one_that_they_have():
     planted({"base": 0.7, "dmm_each": 0.8, "dmm": 0.7})
     page = opened("evidence", YOURS | {"evidence.arm": "clip_dmm"})
     assert "DMM reaches" in words_of(page)
+
+
+@pytest.mark.parametrize("key", tasks())
+def test_every_arm_that_is_held_against_controls_has_a_link(key):
+    for arm in tasks()[key].arms:
+        if not arm.is_control:
+            assert Evidence.model_validate({"arm": arm.key}).arm == arm.key
 
 
 def test_an_improvement_is_said_only_where_it_is_one():
