@@ -94,6 +94,8 @@ def _of_joint(recipe: Recipe, data: DataSet) -> Iterator[str]:
             f"encoder.joint is on and {entry.title} takes no joint embedding; turn encoder.joint off, or choose a loss "
             "that takes one"
         )
+    if getattr(recipe.mixing, "append", False):
+        yield "append is on and encoder.joint on; a bank keeps no joint embeddings, so turn append off"
     side = getattr(recipe.mixing, "side", "a")
     if side not in ("a", "each"):
         yield f"side is {side} and encoder.joint on; the joint embedding stays clean, so choose side a or each"

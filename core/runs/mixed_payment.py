@@ -121,12 +121,12 @@ def _pairs(recipe: Recipe, batch: Embedded, mixture: Mixture) -> dict[str, Mixed
         a, b = (mixture.z.get(q, batch.z[q]) for q in (m, n))
         more = mixture.positives
         if side == "each":
-            found[f"{name}.a"] = MixedPair(a, batch.z[n], "a", mixture.plans[m], more.get(n))
-            found[f"{name}.b"] = MixedPair(batch.z[m], b, "b", mixture.plans[n], more.get(m))
+            found[f"{name}.a"] = MixedPair(a, batch.z[n], "a", mixture.plans[m], more.get((m, n)))
+            found[f"{name}.b"] = MixedPair(batch.z[m], b, "b", mixture.plans[n], more.get((n, m)))
         elif side == "b":
-            found[name] = MixedPair(batch.z[m], b, "b", mixture.plans[n], more.get(m))
+            found[name] = MixedPair(batch.z[m], b, "b", mixture.plans[n], more.get((n, m)))
         else:
-            found[name] = MixedPair(a, b if side == "both" else batch.z[n], "a", mixture.plans[m], more.get(n))
+            found[name] = MixedPair(a, b if side == "both" else batch.z[n], "a", mixture.plans[m], more.get((m, n)))
     return found
 
 

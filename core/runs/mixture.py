@@ -15,6 +15,7 @@ from core.runs.networks import Networks
 from core.runs.payment import Embedded, modality_pairs
 from core.streams import stream
 
+APART = " to "
 STORED = ("lam", "margin", "partner", "from_bank", "partner_margin")
 
 
@@ -23,13 +24,14 @@ class Mixture:
     """What a step mixed.
 
     `plans` modality -> its plan, the same for all unless each side has its own. `z` modality -> (n, D) mixed
-    embeddings; empty where negatives are mixed. `positives` modality -> (n, D) what the partners from the bank are
-    paired with, where that counts as a negative. `sources` name -> (n, ...) what a bank would keep of this step.
+    embeddings; empty where negatives are mixed. `positives` (mixed, other) modality -> (n, D) what the partners from
+    the bank are paired with in the other, where that counts as a negative. `sources` name -> (n, ...) what a bank
+    would keep of this step.
     """
 
     plans: Mapping[str, Plan]
     z: Mapping[str, Tensor]
-    positives: Mapping[str, Tensor] = field(default_factory=dict)
+    positives: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
     sources: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -134,13 +136,14 @@ def mix(
     return Mixture(plans, z, _positives(recipe, batch, plans, memory), sources)
 
 
-def _positives(recipe: Recipe, batch: Embedded, plans: Mapping[str, Plan], memory: Memory) -> dict[str, Tensor]:
-    """Modality -> (n, D) embeddings of the bank partners in it, as they were when they were kept."""
+def _positives(
+    recipe: Recipe, batch: Embedded, plans: Mapping[str, Plan], memory: Memory
+) -> dict[tuple[str, str], Tensor]:
+    """(mixed, other) modality -> (n, D) embeddings in the other of the mixed one's bank partners, as they were kept."""
     if not recipe.mixing.append:
         return {}
-    plan = next(iter(plans.values()))
     kept = {name: memory[f"bank.z.{name}"] for name in batch.z if f"bank.z.{name}" in memory}
-    return {name: values[plan.partner] for name, values in kept.items()}
+    return {(m, n): values[plan.partner] for m, plan in plans.items() for n, values in kept.items() if m != n}
 
 
 def _named(plans: Mapping[str, Plan]) -> Iterator[tuple[str, Plan]]:
@@ -154,7 +157,7 @@ def _named(plans: Mapping[str, Plan]) -> Iterator[tuple[str, Plan]]:
 def stored(mixture: Mixture) -> dict[str, Tensor]:
     """What a snapshot keeps of a mixture, so that `restored` makes it again."""
     arrays = {f"mixed.{name}": value for name, value in mixture.z.items()}
-    arrays |= {f"positives.{name}": value for name, value in mixture.positives.items()}
+    arrays |= {f"positives.{m}{APART}{n}": value for (m, n), value in mixture.positives.items()}
     for suffix, plan in _named(mixture.plans):
         values = {name: getattr(plan, name) for name in STORED}
         arrays |= {f"{name}{suffix}": value for name, value in values.items() if value is not None}
@@ -182,4 +185,5 @@ def restored(recipe: Recipe, names: Mapping[str, object], step: int, arrays: Map
         found = {key: torch.from_numpy(arrays[f"{key}{suffix}"]) for key in STORED if f"{key}{suffix}" in arrays}
         plans[name] = Plan(**found, side=side)
     z = {name: value.requires_grad_() for name, value in starting_with("mixed.").items()}
-    return Mixture(plans, z, starting_with("positives."))
+    positives = {(m, n): value for key, value in starting_with("positives.").items() for m, n in [key.split(APART)]}
+    return Mixture(plans, z, positives)

@@ -300,6 +300,16 @@ def test_the_partners_positive_counts_as_a_negative_only_where_it_is_appended():
     assert shown["on"] > shown["off"]
 
 
+def test_each_mixed_side_meets_the_positives_of_its_own_bank_partners():
+    t = trainer(BASE | BANK | {"mixing.side": "each", "mixing.append": "on"})
+    course(t, 3)
+    found, kept = t.snapshot(), t.memory
+    for mixed, other in (("left", "right"), ("right", "left")):
+        rows = kept[f"bank.z.{other}"].numpy()[found[f"partner.{mixed}"]]
+        assert np.array_equal(found[f"positives.{mixed} to {other}"], rows)
+    assert not np.array_equal(found["partner.left"], found["partner.right"])
+
+
 def test_a_branch_with_another_mixing_starts_with_an_empty_memory():
     parent, other, same = (
         trainer(BASE | BANK),
@@ -329,6 +339,7 @@ def test_a_branch_with_another_mixing_starts_with_an_empty_memory():
         ({"encoder.joint": "on"}, "takes no joint embedding; turn encoder.joint off"),
         ({"loss.kind": "gmc"}, "needs joint, and there is no joint encoder; turn encoder.joint on"),
         (JOINT | {"mixing.side": "both"}, "joint embedding stays clean, so choose side a or each"),
+        (JOINT | BANK | {"mixing.append": "on"}, "a bank keeps no joint embeddings, so turn append off"),
         (JOINT | {"mixing.target": "soft"}, "is not paid by pairs; choose target hard"),
         ({"mixing.kind": "negative_item", "loss.kind": "clip"}, "takes none of its own; choose triplet"),
     ],
