@@ -1,26 +1,24 @@
-"""Which emoji belong to one family: drawn after one pattern and named alike, so that one gives the other away.
+"""Which emoji belong to one family: one thing in several versions, so that one version gives the other away.
 
-The rule reads the English name and the subgroup, nothing else:
+Versions are gender, direction, colour, size, hour, state, and the sign on a common plate. The rule reads the English
+name and the subgroup, nothing else:
 
-1. Some subgroups are sets drawn after one pattern, and are a family each: cat faces, the wise monkeys, hearts, heads of
-   people, forbidding signs, arrows, zodiac signs, buttons of a player, punctuation marks, keycaps, letters in squares,
-   circles and squares of all colours, flags.
+1. Some subgroups are one plate with different signs on it, and are a family each: heads of people, forbidding signs,
+   arrows, zodiac signs, buttons of a player, punctuation marks, keycaps, letters in squares, flags.
 2. Elsewhere the name is stripped to its bare form. It ends before its first preposition ("sun behind cloud" is a
    sun); words that tell who, which way, which colour, size or state are dropped (man, woman, left, oncoming, red,
    small, open, ...), "tiger face" is a tiger, and plurals become singular.
 3. A small table joins what is one pattern under several words (mermaid and merman, o'clock and thirty, all medals).
 
 What is left apart may stand on both sides of a split: different things that share a noun (a soccer ball and a crystal
-ball, a bear and a polar bear) and faces of different expression.
+ball, a bear and a polar bear, a broken heart and a growing one), and faces of different expression, of people and of
+cats.
 """
 
 import re
 from collections.abc import Mapping
 
 SETS: Mapping[int, str] = {
-    12: "cat",
-    13: "monkey",
-    14: "heart",
     23: "person",
     84: "forbidding sign",
     85: "arrow",
@@ -29,7 +27,6 @@ SETS: Mapping[int, str] = {
     91: "punctuation mark",
     94: "keycap",
     95: "letters",
-    96: "shape",
     97: "flag",
 }
 BEFORE_A_PLACE = (
@@ -38,7 +35,7 @@ BEFORE_A_PLACE = (
 BESIDE_THE_POINT = (
     "and the a not no ok s man men woman women person people male female santa mrs mx face "
     "left right up down leftwards rightwards upwards front oncoming horizontal vertical horizontally vertically "
-    "red orange yellow green blue purple brown black grey white large medium small open closed 1st 2nd 3rd"
+    "red orange yellow green blue purple brown black grey white light pink large medium small open closed 1st 2nd 3rd"
 )
 PREPOSITIONS = frozenset(BEFORE_A_PLACE.split())
 IGNORED = frozenset(BESIDE_THE_POINT.split())

@@ -26,6 +26,7 @@ def one_hot(modality: Modality, p: Free) -> Tensor:
     source="common knowledge",
     forms=("vector", "image", "text"),
     prepare=one_hot,
+    origin="recalled",
 )
 def free(p: Free, shape: tuple[int, ...], dim: int) -> nn.Module:
     """A table of embeddings, one row per item, that the loss moves directly; unseen items keep their first place.

@@ -13,7 +13,7 @@ class Linear(Params):
     kind: Literal["linear"] = "linear"
 
 
-@encoder(Linear, title="Linear", source="common knowledge", forms=("vector", "image"))
+@encoder(Linear, title="Linear", source="common knowledge", forms=("vector", "image"), origin="recalled")
 def linear(p: Linear, shape: tuple[int, ...], dim: int) -> nn.Module:
     """One linear map with a bias; an image is flattened first.
 

@@ -18,7 +18,9 @@ class MLP(Params):
     dropout: float = dropout(0)
 
 
-@encoder(MLP, title="MLP (multilayer perceptron)", source="common knowledge", forms=("vector", "image"))
+@encoder(
+    MLP, title="MLP (multilayer perceptron)", source="common knowledge", forms=("vector", "image"), origin="recalled"
+)
 def mlp(p: MLP, shape: tuple[int, ...], dim: int) -> nn.Module:
     """Linear layers with GELU between them; an image is flattened first.
 

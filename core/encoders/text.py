@@ -25,8 +25,8 @@ class Text(Params):
     kind: Literal["text"] = "text"
     buckets: int = Field(2048, ge=64, le=16384, title="Buckets", description="Places that words are hashed to.")
     width: int = width(256)
-    depth: int = depth(1)
-    dropout: float = dropout(0.3)
+    depth: int = depth(0)
+    dropout: float = dropout(0.6)
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -55,7 +55,9 @@ def hashed(modality: Modality, p: Text) -> Tensor:
     return F.normalize(counts.log1p())
 
 
-@encoder(Text, title="Text (hashed words)", source="common knowledge", forms=("text",), prepare=hashed)
+@encoder(
+    Text, title="Text (hashed words)", source="common knowledge", forms=("text",), prepare=hashed, origin="recalled"
+)
 def text(p: Text, shape: tuple[int, ...], dim: int) -> nn.Module:
     """Dropout over the buckets, then linear layers with GELU.
 

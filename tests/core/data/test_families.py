@@ -41,10 +41,8 @@ def test_gender_variants_are_one_family():
         (0x1F550, 0x1F567, 24),
         (0x1F311, 0x1F31D, 13),
         (0x2648, 0x2653, 12),
-        (0x1F493, 0x1F49F, 13),
-        (0x1F638, 0x1F640, 9),
     ],
-    ids=["clock faces", "moons", "zodiac signs", "hearts", "cat faces"],
+    ids=["clock faces", "moons", "zodiac signs"],
 )
 def test_a_run_of_codepoints_is_one_family(low, high, count):
     run = coded(low, high)
@@ -56,7 +54,9 @@ def test_a_run_of_codepoints_is_one_family(low, high, count):
     "names",
     [
         ("keycap: 0", "keycap: 9", "keycap: #"),
-        ("red circle", "blue square", "large orange diamond"),
+        ("red circle", "blue circle", "white circle"),
+        ("red square", "white medium-small square"),
+        ("large orange diamond", "small blue diamond"),
         ("red heart", "light blue heart", "heart with arrow"),
         ("merman", "mermaid", "merperson"),
         ("prince", "princess"),
@@ -79,7 +79,9 @@ def test_near_copies_are_one_family(names):
 
 
 def test_different_things_are_different_families():
-    wanted = ("dog", "wolf", "pizza", "rocket", "red heart", "violin", "zebra", "twelve o’clock", "crescent moon")
+    things = ("dog", "wolf", "pizza", "rocket", "red heart", "violin", "zebra", "twelve o’clock", "crescent moon")
+    moods = ("grinning cat", "crying cat", "grinning face", "crying face", "broken heart", "growing heart")
+    wanted = (*things, *moods)
     found = {r["en"]: kin(r) for r in records() if r["en"] in wanted}
     assert len(set(found.values())) == len(wanted)
 
