@@ -12,6 +12,7 @@ from core.diagnostics.forces import forces, gradient_norms
 from core.diagnostics.hardness import gaps
 from core.losses.registry import LOSSES
 from core.mixing.registry import MIXINGS
+from core.mixing.targets import partner_pairs
 from core.paid import Paid, Pairs
 from core.params import Params
 from core.streams import stream
@@ -102,6 +103,7 @@ def pay(
     margin: Tensor | None = None,
     *,
     exclude: Tensor | None = None,
+    negatives: Tensor | None = None,
 ) -> Paid:
     """What a registered loss asks of a batch.
 
@@ -112,6 +114,7 @@ def pay(
         labels: (n,) classes, for losses that need them.
         margin: (n,) instead of the loss's own, for losses that know one.
         exclude: (n, n) pairs that take no part, for losses that can leave some out.
+        negatives: (n, K, D) instead of the other pairs, for losses that take an anchor's own.
     """
     n, dim = a.shape
     declared = LOSSES.of(p).inputs
@@ -124,6 +127,8 @@ def pay(
         inputs["margin"] = margin
     if exclude is not None and "exclude" in declared:
         inputs["exclude"] = exclude
+    if negatives is not None and "negatives" in declared:
+        inputs["negatives"] = negatives
     return LOSSES.of(p).call(**inputs, p=p)
 
 
@@ -169,7 +174,8 @@ def strength(p: Params, batch: Batch, mixing: Any, seed: int, draws: int = 40) -
     """How long the gradient of each anchor is, against the lead of its pair, clean beside mixed.
 
     The pairs are mixed as embeddings, whatever the level of the mixing, and the gradient is taken at the unmixed ones;
-    the mixed loss counts before its weight, averaged over the draws.
+    the mixed loss counts before its weight, averaged over the draws. Where both sides are mixed, each or in turn, side
+    a is looked at.
 
     Args:
         p: params of a registered loss that shows its scores.
@@ -181,18 +187,25 @@ def strength(p: Params, batch: Batch, mixing: Any, seed: int, draws: int = 40) -
     n, at_embedding = len(batch), mixing.model_copy(update={"level": "embedding"})
     call = MIXINGS.of(mixing).call()
     assert call is not None
-    own = getattr(p, "margin", 0.0)
+    own, side = getattr(p, "margin", 0.0), "b" if getattr(mixing, "side", "a") == "b" else "a"
+    masked = getattr(mixing, "target", "hard") == "mask_partner"
 
     def norms(plan: Any) -> tuple[Tensor, Paid]:
         z = {"a": batch.a.clone().requires_grad_(), "b": batch.b.clone().requires_grad_()}
-        x = z if plan is None else call.apply(z, plan, at_embedding)
-        paid = pay(p, x["a"], x["b"], batch.labels, None if plan is None else plan.margin)
-        return gradient_norms(paid.total(), z[mixing.side]), paid
+        if plan is None:
+            paid = pay(p, **z, labels=batch.labels)
+        else:
+            x = call.apply(z, plan, at_embedding)
+            out = partner_pairs(plan, side) if masked else None
+            paid = pay(p, x["a"], x["b"], batch.labels, plan.margin, exclude=out, negatives=x.get("negatives"))
+        return gradient_norms(paid.total(), z[side]), paid
 
     clean, paid = norms(None)
-    plans = [call.plan(n, at_embedding, stream(seed, "strength", k), margin=own) for k in range(draws)]
+    known: dict[str, Any] = {"margin": own, "z": batch.b if side == "b" else batch.a, "labels": batch.labels}
+    drawn = (call.plan(n, at_embedding, stream(seed, "strength", k), **known) for k in range(draws))
+    plans = [plan if plan.side == "both" else replace(plan, side=side) for plan in drawn]
     mixed = torch.stack([norms(plan)[0] for plan in plans]).mean(0)
-    gap = _gaps_of(paid.pairs[0], n, mixing.side)
+    gap = _gaps_of(paid.pairs[0], n, side)
     order = gap.argsort()
     groups = order[torch.isfinite(gap[order])].tensor_split(min(BINS, max(1, n // 3)))
     return Strength(*(torch.stack([x[group].mean() for group in groups]) for x in (gap, clean, mixed)))

@@ -12,6 +12,7 @@ from core.diagnostics.synthetic import Batch, along_similarity, invented, pay, s
 from core.losses.registry import LOSSES, LossEntry
 from core.losses.triplet import Triplet
 from core.mixing.dmm import DMM
+from core.mixing.negative_item import NegativeItem
 from core.paid import Paid, Term
 from core.streams import stream
 
@@ -193,3 +194,22 @@ def test_a_loss_that_needs_more_gets_it_and_it_is_named():
     finally:
         LOSSES.remove("planted")
     assert invented(Triplet()) == []
+
+
+@pytest.mark.parametrize("partner", ["hard", "same_class", "bank"])
+@pytest.mark.parametrize("side", ["b", "alternate", "both", "each"])
+def test_strength_knows_every_side_and_partner(side: str, partner: str):
+    found = strength(Triplet(), batch(), DMM(margin=0.4, side=side, partner=partner), seed=0, draws=4)
+    assert found.mixed.isfinite().all()
+    assert not torch.equal(found.mixed, found.clean)
+
+
+def test_strength_knows_mixed_negatives_and_masked_partners():
+    made, plain = batch(dim=64, closeness=0.9, spread=0.05), DMM(margin=0.2)
+    woken, masked = (
+        strength(LOSSES["ranking"].params(), made, plain.model_copy(update={"target": target}), seed=0).mixed
+        for target in ("hard", "mask_partner")
+    )
+    assert masked.sum() < 0.5 * woken.sum()
+    nearer = strength(Triplet(over="sum", margin=0.05), made, NegativeItem(rule="constant"), seed=0)
+    assert nearer.mixed.sum() > nearer.clean.sum()
