@@ -14,6 +14,7 @@ from dashboard.words import number, signed
 ASSETS = ROOT / "assets"
 SCHEMA_VERSION = 1
 ENOUGH = 5
+NEGLIGIBLE = 0.001
 DMM_KINDS = ("dmm", "improvement")
 STATES: Mapping[str, str] = {"better": "ok", "tie": "info", "worse": "bad", "unknown": "watch"}
 SAID: Mapping[str, str] = {
@@ -92,8 +93,8 @@ def measure_title(results: Results, measure: str) -> str:
 
 
 def points(value: float) -> str:
-    """A difference of shares, in points: `"+0.3"`."""
-    return signed(100 * value, 1)
+    """A difference of shares, in points: `"+0.31"`."""
+    return signed(100 * value)
 
 
 def verdict_sentence(results: Results, key: str) -> str:
@@ -105,11 +106,12 @@ def verdict_sentence(results: Results, key: str) -> str:
     if row["mean"] is None:
         return f"{ours['title']} against {control['title']}: {SAID['unknown']}."
     seeds, primary = len(row["per_seed"]), measure_title(results, results["primary"])
+    small = ", but by less than a tenth of a point" if row["word"] != "tie" and abs(row["mean"]) < NEGLIGIBLE else ""
     few = "" if seeds >= ENOUGH else " Fewer than five seeds: take it as a sketch."
     return (
         f"{ours['title']} reaches {rate(ours)} in {primary}, its best control, {control['title']}, {rate(control)}. "
         f"Over {seeds} paired seeds the difference is {points(row['mean'])} points, 95% interval "
-        f"{points(row['low'])} to {points(row['high'])}: {SAID[row['word']]}.{few}"
+        f"{points(row['low'])} to {points(row['high'])}: {SAID[row['word']]}{small}.{few}"
     )
 
 

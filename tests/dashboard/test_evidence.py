@@ -85,8 +85,8 @@ def test_the_page_shows_what_the_file_says():
     text = "\n".join(page.texts)
     row = next(r for r in made["differences"] if r["arm"] == "dmm" and r["best"] and r["measure"] == "mean")
     assert row["control"] == "twice"
-    assert f"difference is {signed(100 * row['mean'], 1)} points" in text
-    assert f"interval {signed(100 * row['low'], 1)} to {signed(100 * row['high'], 1)}" in text
+    assert f"difference is {signed(100 * row['mean'])} points" in text
+    assert f"interval {signed(100 * row['low'])} to {signed(100 * row['high'])}" in text
     for key in ("dmm", "twice"):
         mean = next(arm for arm in made["arms"] if arm["key"] == key)["interval"]["mean"]
         assert f"{number(100 * mean, 1)}%" in text
@@ -144,6 +144,13 @@ def test_an_improvement_is_said_only_where_it_is_one():
     assert "None of 1 is better" in evidence.improvement_sentence(planted(LEVELS | {"dmm_each": 0.70}))
     beyond = planted(LEVELS | {"dmm": 0.60, "dmm_each": 0.65})
     assert evidence.improvement_sentence(beyond).endswith("Better than the best control as well: none of them.")
+
+
+def test_a_difference_that_is_sure_but_tiny_is_called_tiny():
+    made = planted(LEVELS)
+    row = evidence.best(made, "dmm")
+    row |= {"mean": -0.0003, "low": -0.0005, "high": -0.0001, "word": "worse"}
+    assert "**worse** than the best control, but by less than a tenth" in evidence.verdict_sentence(made, "dmm")
 
 
 def test_few_seeds_are_called_a_sketch():
