@@ -24,7 +24,8 @@ class Moment:
     `items` (P,) rows of the data set; `z` modality -> (P, D) unit embeddings that need gradients; `clean` and `mixed`
     what the loss asks of them, in the graph; `mixed_z` modality -> (P, D); `lam`, `margin` and
     `partner` (P,), as applied, of the first modality where each has its own; `side` "a" or "b": which side of the first
-    pair `mixed` shows as mixed. Where negatives are mixed there is no `mixed_z` and no `partner`.
+    pair `mixed` shows as mixed. Where negatives are mixed there is no `mixed_z`; there and where partners come from a
+    bank there is no `partner`.
     """
 
     step: int
@@ -68,7 +69,8 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
     if not mixture.z:
         return Moment(step, items, z, clean, mixed, lam=plan.lam, margin=plan.margin)
     side = "b" if plan.side == "b" else "a"
-    return Moment(step, items, z, clean, mixed, mixture.z, plan.lam, plan.margin, plan.partner, side)
+    partner = None if plan.from_bank is not None and bool(plan.from_bank.any()) else plan.partner
+    return Moment(step, items, z, clean, mixed, mixture.z, plan.lam, plan.margin, partner, side)
 
 
 def untrained(recipe: Recipe, data: DataSet) -> Moment:

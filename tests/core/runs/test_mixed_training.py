@@ -244,6 +244,13 @@ def test_the_first_step_of_a_bank_meets_the_turned_batch_and_later_ones_the_past
     assert not second.alone.any()
 
 
+def test_a_moment_names_the_partners_that_are_on_the_probe_and_no_others():
+    t = trainer(BASE | BANK)
+    assert moment(t.recipe, t.data, t.step, t.snapshot()).partner is not None
+    t.advance()
+    assert moment(t.recipe, t.data, t.step, t.snapshot()).partner is None
+
+
 def test_sides_take_turns():
     t = trainer(BASE | {"mixing.side": "alternate"})
     sides = []
