@@ -100,5 +100,6 @@ VOCABULARY: Mapping[str, Slot] = {
     "log_prob_reference": Slot("B", "log-likelihood under the reference", _normal),
     "margin": Slot("B", "margin of each anchor, in units of similarity", _share),
     "temperature": Slot("", "a learned temperature", lambda shape, g: torch.rand(shape, generator=g).double() + 0.1),
+    "bias": Slot("", "a learned bias of the logits", lambda shape, g: torch.randn(shape, generator=g).double()),
     "exclude": Slot("B B", "pairs (a_i, b_j) that take no part; a positive always does", _one_other),
 }

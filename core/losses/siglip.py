@@ -22,11 +22,15 @@ class SigLIP(Params):
         -10, ge=-20, le=20, title="Bias b", description="Added to every logit; below 0 it expects few pairs."
     )
     margin: float = lead()
-    learned: bool = Field(False, title="Learn τ", description="Train the temperature along, from this start.")
+    learned: bool = Field(False, title="Learn τ and b", description="Train both along, from here, as the paper does.")
 
 
 def _learned(p: SigLIP) -> Mapping[str, Learned]:
-    return {"temperature": Learned(p.temperature, low=0.01, high=5)} if p.learned else {}
+    found = {
+        "temperature": Learned(p.temperature, low=0.01, high=5),
+        "bias": Learned(p.bias, low=-20, high=20, space="linear"),
+    }
+    return found if p.learned else {}
 
 
 @loss(
@@ -46,6 +50,7 @@ def siglip(
     *,
     margin: Tensor | None = None,
     temperature: Tensor | None = None,
+    bias: Tensor | None = None,
     exclude: Tensor | None = None,
 ) -> Paid:
     """Asks of each pair alone whether it belongs together: yes on the diagonal, no everywhere else.
@@ -53,9 +58,10 @@ def siglip(
     Args:
         a: (B, D) items in one modality.
         b: (B, D) the same items in the other.
-        p: temperature, bias, margin, whether the temperature is learned.
+        p: temperature, bias, margin, whether the first two are learned.
         margin: () or (B,), instead of `p.margin`.
         temperature: () learned temperature, instead of `p.temperature`.
+        bias: () learned bias, instead of `p.bias`.
         exclude: (B, B) pairs (a_i, b_j) that take no part; a positive always does.
 
     Returns:
@@ -65,6 +71,6 @@ def siglip(
     role = barred(diagonal_roles(len(a), len(b), a.device), exclude)
     positive = role == Role.POSITIVE
     asked = less_margin(scores, positive, p.margin if margin is None else margin)
-    logits = asked / (p.temperature if temperature is None else temperature) + p.bias
+    logits = asked / (p.temperature if temperature is None else temperature) + (p.bias if bias is None else bias)
     doubt = without(torch.where(positive, -logits, logits), None if exclude is None else role == Role.EXCLUDED)
     return Paid({"": Term(F.softplus(doubt).sum(dim=1))}, (Pairs(scores, role),))

@@ -18,9 +18,7 @@ class Triplet(Params):
     over: Literal["min", "sum"] = Field(
         "min", title="Negatives", description="Compare with the nearest negative, or with the mean over all of them."
     )
-    squared: bool = Field(
-        False, title="Squared distance", description="Compare squares, as metric learning often does."
-    )
+    squared: bool = Field(False, title="Squared distance", description="Compare squares, as is often done.")
     as_released: bool = Field(
         False,
         title="As released",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.paid import Paid, Pairs, Role, Term, diagonal_roles, joined
+from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles, joined
 
 PER = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64)
 
@@ -79,3 +79,11 @@ def test_the_diagonal_is_positive_and_the_rest_negative():
     assert role.tolist() == [[p, n, n], [n, p, n]]
     assert role.dtype == torch.int8
     assert diagonal_roles(2, 2, torch.device("meta")).is_meta
+
+
+def test_an_excluded_negative_is_barred_and_a_positive_stays():
+    role = diagonal_roles(2, 3, torch.device("cpu"))
+    p, n, x = Role.POSITIVE, Role.NEGATIVE, Role.EXCLUDED
+    exclude = torch.tensor([[True, True, False], [False, False, True]])
+    assert barred(role, exclude).tolist() == [[p, x, n], [n, p, x]]
+    assert barred(role, None) is role

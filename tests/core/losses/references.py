@@ -195,14 +195,14 @@ def log1pexp(x: float) -> float:
 
 def siglip(given: Mapping[str, Any], p: Any) -> Slow:
     """Zhai et al. 2023, alg. 1: the sum over all pairs of -log sigmoid(z (s t + b)), over the size of the batch."""
-    size, tau = len(given["a"]), given.get("temperature", p.temperature)
+    size, tau, bias = len(given["a"]), given.get("temperature", p.temperature), given.get("bias", p.bias)
     scores, roles = scores_of(given["a"], given["b"]), pair_roles(given, size)
     paid = []
     for i in range(size):
-        paid.append(log1pexp(-((scores[i][i] - margin(given, p, i)) / tau + p.bias)))
+        paid.append(log1pexp(-((scores[i][i] - margin(given, p, i)) / tau + bias)))
         for j in range(size):
             if roles[i][j] == N:
-                paid[i] += log1pexp(scores[i][j] / tau + p.bias)
+                paid[i] += log1pexp(scores[i][j] / tau + bias)
     return Slow({"": paid}, mean(paid), scores, roles)
 
 

@@ -82,7 +82,8 @@ def test_every_loss_faces_at_least_four_twins(entry: LossEntry):
 @given(data=st.data())
 def test_equals_its_reference_at_any_size_and_legal_params(entry: LossEntry, data: st.DataObject):
     size, dimensions = data.draw(st.integers(2, 7), label="B"), data.draw(st.integers(1, 6), label="D")
-    sizes = {**SMALL, "A": size, "B": size, "D": dimensions, "K": data.draw(st.integers(1, 3), label="K")}
+    few = {symbol: data.draw(st.integers(1, 3), label=symbol) for symbol in ("K", "M")}
+    sizes = {**SMALL, "A": size, "B": size, "D": dimensions, **few}
     offered = list(batches(entry, data.draw(st.integers(0, 1000), label="seed"), sizes=sizes))
     p = data.draw(legal(entry), label="params")
     compare(entry, p, data.draw(st.sampled_from(offered), label="inputs"))

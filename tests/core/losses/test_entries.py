@@ -1,14 +1,30 @@
 """What a registered loss says about itself."""
 
+from typing import get_args
+
 import pytest
 
-from core.losses.registry import LOSSES, LossEntry
+from core.losses.registry import LOSSES, Family, LossEntry
 
 EVERY = pytest.mark.parametrize("entry", list(LOSSES), ids=lambda entry: entry.key)
 
 
-def test_the_first_seven_losses_are_there():
-    assert {"info_nce", "nt_xent", "clip", "dcl", "supcon", "ranking", "triplet"} <= set(LOSSES.keys())
+def test_the_losses_that_were_asked_for_are_there_and_every_family_of_margin_has_one():
+    first = {"info_nce", "nt_xent", "clip", "dcl", "supcon", "ranking", "triplet"}
+    of_dmm = {"siglip", "bpr", "angular", "contrastive", "gmc", "cycle", "coot"}
+    assert first | of_dmm <= set(LOSSES.keys())
+    assert {entry.family for entry in LOSSES} == set(get_args(Family))
+
+
+def test_which_losses_need_no_more_than_pairs():
+    assert {entry.key for entry in LOSSES if not entry.pairwise} == {"gmc", "cycle", "coot"}
+    assert LOSSES["supcon"].pairwise
+    assert LOSSES["bpr"].pairwise
+
+
+@EVERY
+def test_a_negative_can_be_left_out_wherever_there_is_one(entry: LossEntry):
+    assert ("exclude" in entry.inputs) == (entry.claims.pushes is True)
 
 
 @EVERY

@@ -83,6 +83,10 @@ def no_gradient_to_a_side(given: dict[str, Any]) -> dict[str, Any]:
     return given | {name: given[name].detach()}
 
 
+def without_exclusion(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name != "exclude"}
+
+
 def without_its_mask(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name != "bag_mask"}
 
@@ -118,6 +122,9 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "one side without gradient": Mutation(
         on_inputs(no_gradient_to_a_side), (check_gradients,), lambda entry: side(entry.inputs) is not None
+    ),
+    "excluded pairs counted": Mutation(
+        on_inputs(without_exclusion), (check_reference,), lambda entry: "exclude" in entry.inputs
     ),
     "absent members counted": Mutation(
         on_inputs(without_its_mask), (check_reference,), lambda entry: "bag_mask" in entry.inputs
