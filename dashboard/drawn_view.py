@@ -27,12 +27,12 @@ LAWS = {"uniform": "even", "beta": "Beta", "beta_unfolded": "Beta, unfolded", "f
 
 
 def own_run(recipe: Recipe) -> RunFolder | None:
-    """The run of a recipe that mixes, if it has begun."""
+    """The run of a recipe with DMM, if it has begun."""
     try:
         run = find(recipe)
     except Refusal:
         return None
-    return run if recipe.mixing.kind != "none" and run.metrics() else None
+    return run if isinstance(recipe.mixing, DMM) and run.metrics() else None
 
 
 def planned(recipe: Recipe, p: DMM, margin: float) -> Drawn:

@@ -5,7 +5,8 @@ import streamlit as st
 import torch
 
 from core.diagnostics import verdicts
-from core.diagnostics.mixed_gaps import Activity, clean_active, thresholds
+from core.diagnostics.gap_forms import clean_active, thresholds
+from core.diagnostics.mixed_gaps import Activity
 from dashboard import words
 from dashboard.charts.chart import Chart
 from dashboard.charts.gaps import Counter, Dots, Edge, closed_form, counters, gaps
@@ -20,6 +21,14 @@ from dashboard.panel import show
 from dashboard.view import Lab
 
 BINS, EASY = 40, 0.2
+# What the counters count in each family: over all negatives, of the partners' names, and in a sentence.
+SOFT = ("all names, mean 1 − p", "partner’s name, p", "of the probability each")
+UNITS = {
+    "hinge": ("all negatives pushed", "partner’s name pushed", "of them still asked for"),
+    "logistic": ("all negatives, mean strength", "partner’s name, strength", "of full strength each"),
+    "softmax": SOFT,
+    "angular": SOFT,
+}
 FRONT = ("family", "closeness", "lam", "margin", "temperature", "rule")
 MORE = ("partner", "each", "n", "dim", "spread", "renormalise", "target")
 NAMES = {
@@ -62,6 +71,11 @@ def clean_map(x: Lab, seed: int) -> None:
         sentence = f"{words.negatives('Pushed', 'bar')}: **{_share(found.share)}** of the negatives"
         sentence += f" (theory: {_share(expected)}); " if expected is not None else "; "
         sentence += "everyone is silent." if silent == n else f"{silent} of {n} pictures get no gradient at all."
+    elif x.by_terms:
+        sentence = (
+            f"{words.negatives('Negatives', 'bar')} are pushed with **{_share(found.share)}** of full strength on "
+            "average: a logistic loss fades slowly, and pushes easy ones too."
+        )
     else:
         sentence = (
             f"{words.negatives('All names', 'bar')} together hold **{_share(found.share)}** of the probability: that "
@@ -83,7 +97,7 @@ def mixed_map(x: Lab, seed: int) -> None:
     """Which negatives the mixed loss pushes at the slider's lambda."""
     found = moment(setting(x), x.lam, seed)
     silent, n = round(found.mixed.silent * x.n), x.n
-    what = "of them still asked for" if x.family == "hinge" else "of the probability each"
+    what = UNITS[x.family][2]
     sentence = (
         f"{words.mixed('The partners’ names')}: **{_share(found.towards)}** {what}; of all "
         f"{words.negatives('negatives', 'bar')} {_share(found.mixed.share)}. "
@@ -108,10 +122,10 @@ def how_many(x: Lab, seed: int) -> None:
     """The three counters, clean beside mixed on average over lambda."""
     found = still(setting(x), seed)
     clean_partner = found.clean.towards(torch.arange(x.n - 1, -1, -1))
-    hinge = x.family == "hinge"
+    every, one, _ = UNITS[x.family]
     rows = [
-        Counter("all negatives pushed" if hinge else "all names, mean 1 − p", found.clean.share, found.mixed.share),
-        Counter("partner’s name pushed" if hinge else "partner’s name, p", clean_partner, found.mixed.partner),
+        Counter(every, found.clean.share, found.mixed.share),
+        Counter(one, clean_partner, found.mixed.partner),
         Counter("silent pictures", found.clean.silent, found.mixed.silent),
     ]
     length = float(found.clean.norms.mean())
@@ -140,14 +154,20 @@ def how_far(x: Lab, seed: int) -> None:
     reach = "any gap" if np.isinf(partner) else f"gaps below {words.number(partner)}"
     sentence = (
         f"{words.negatives('Negatives', 'bar')} lie {words.number(float(gap.mean()))} behind on average; "
-        f"{_share(float((gap < x.margin).mean()))} within m. Mixed at λ = {words.number(x.lam)}, "
-        f"{words.mixed('the partner’s name')} is pushed at {reach}: {_share(float((gap < partner).mean()))} of these."
+        f"{_share(float((gap < x.margin).mean()))} within m. "
     )
+    if x.family == "angular":
+        sentence += "Here the margin is an angle in radians, so no one gap is the edge."
+    else:
+        sentence += (
+            f"Mixed at λ = {words.number(x.lam)}, {words.mixed('the partner’s name')} is pushed at {reach}: "
+            f"{_share(float((gap < partner).mean()))} of these."
+        )
     why = (
         "How far every name lies behind the own one, and up to which gap it is still pushed.",
         "The partner's line runs off to the right as λ falls to ½: mixed half and half, no lead is enough. Where the "
         "mixtures go back to length 1, all lines of the mixed loss move in by that length, here for partners at a "
-        "right angle. A softmax has no edges; at these gaps the two names are level.",
+        "right angle. Only a hinge has such edges; for the others the two names are level there.",
         rf"m={words.number(x.margin)},\quad D<\frac{{\mu}}{{2\lambda-1}}\cdot\lVert\tilde z\rVert"
         rf"={infinite if np.isinf(partner) else words.number(partner)}",
     )
@@ -156,7 +176,8 @@ def how_far(x: Lab, seed: int) -> None:
         Edge(third, "third names, mixed", "negatives", dashed=True),
         Edge(partner, "partner’s name, mixed", "mixed"),
     ]
-    show("gaps", "How far must a name lie behind?", sentence, gaps(edges, counts, lines), why=why)
+    chart = gaps(edges, counts, lines[:1] if x.family == "angular" else lines)
+    show("gaps", "How far must a name lie behind?", sentence, chart, why=why)
 
 
 def hard_and_easy(x: Lab, seed: int) -> None:

@@ -6,21 +6,17 @@ import numpy as np
 import streamlit as st
 import torch
 
+from core.diagnostics.gap_forms import Drawn, clean_push, expected_push, monte_carlo, partner_probability
 from core.diagnostics.mixed_gaps import (
     SPREAD_OUT,
     Activity,
     Average,
-    Drawn,
     Hardness,
     Setting,
     activity,
     averaged,
-    clean_push,
-    expected_push,
     hardness_curve,
     made,
-    monte_carlo,
-    partner_probability,
     plan_at,
 )
 from core.diagnostics.synthetic import Batch

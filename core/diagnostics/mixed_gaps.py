@@ -1,34 +1,31 @@
-"""How far apart pairs still learn, clean and mixed: a laboratory of made-up pairs, and the closed forms beside it.
+"""How far apart pairs still learn, clean and mixed: a laboratory of made-up pairs.
 
 Pairs of unit vectors z_i, t_i have the cosine rho; everything else is random in d dimensions. The *gap* of a pair is
 D = s_ii - s_ij. What is counted comes from the registered losses and the registered mixing by automatic
-differentiation; the closed forms below know nothing of them, so that each can be held against the other.
+differentiation; `gap_forms` has closed forms that know nothing of them, so that each can be held against the other.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Tensor
 
 from core.diagnostics.registry import diagnostic
 from core.diagnostics.synthetic import Batch, pay, synthetic
+from core.losses.angular import Angular
+from core.losses.bpr import BPR
 from core.losses.clip import Clip
-from core.losses.info_nce import InfoNCE
 from core.losses.ranking import Ranking
-from core.losses.registry import LOSSES
-from core.mixing.dmm import DMM, mixed_margin
-from core.mixing.mixture import SHORTEST
+from core.mixing.dmm import DMM
 from core.mixing.options import FixedRule, Renormalise
 from core.mixing.registry import MIXINGS, Mixing, Plan
 from core.params import Params
 from core.streams import stream
 
 SOURCE = "So et al. 2023, doi 10.1109/ACCESS.2023.3286931, for the mixed pair and its margin; the count is our own"
-OURS = "derived for this laboratory from the mixed pair of So et al. 2023"
 DRAWS = 40
 EDGES = (-0.2, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 SPREAD_OUT = {"closeness": 0.52, "spread": 0.47}  # rho evenly between .05 and .99: from hard pairs to easy ones
@@ -37,8 +34,10 @@ SPREAD_OUT = {"closeness": 0.52, "spread": 0.47}  # rho evenly between .05 and .
 class Setting(Params):
     """Made-up pairs, the loss that they pay, and how they are mixed."""
 
-    family: Literal["hinge", "softmax"] = Field(
-        "hinge", title="Family", description="Max-margin ranking, or symmetric InfoNCE; both pay in both directions."
+    family: Literal["hinge", "softmax", "logistic", "angular"] = Field(
+        "hinge",
+        title="Family",
+        description="Max-margin ranking; symmetric InfoNCE; BPR, a soft hinge; InfoNCE with the margin on the angle.",
     )
     closeness: float = Field(0.7, ge=0, le=1, title="Closeness ρ", description="Cosine within the pairs, at most .99.")
     spread: float = Field(0.0, ge=0, le=0.5, title="Spread of ρ", description="How far ρ reaches to either side.")
@@ -62,8 +61,22 @@ class Setting(Params):
 
     @property
     def loss(self) -> Params:
-        """The registered loss of the family; a softmax asks no margin of clean pairs."""
-        return Ranking(margin=self.margin) if self.family == "hinge" else Clip(temperature=self.temperature)
+        """The registered loss of the family; only a hinge asks a margin of clean pairs."""
+        if self.family == "hinge":
+            return Ranking(margin=self.margin)
+        if self.family == "logistic":
+            return BPR()
+        return (Clip if self.family == "softmax" else Angular)(temperature=self.temperature, margin=0)
+
+    @property
+    def by_terms(self) -> bool:
+        """Whether each negative is paid for by itself, not in one sum with all others."""
+        return self.family in ("hinge", "logistic")
+
+    def full(self, n: int) -> float:
+        """The force on a negative that is paid for in full: all its hinges, or all the probability."""
+        each = {"hinge": 2 / n**2, "logistic": 1 / (n * (n - 1))}
+        return each.get(self.family, 1 / (n * self.temperature))
 
     @property
     def mixing(self) -> DMM:
@@ -124,9 +137,9 @@ class Activity:
     """What the loss does to one batch of N pairs, clean, or mixed by one plan.
 
     `weight` (N, N): how far each negative takes part, 0 to 1: of a hinge the share of its two terms that are paid, of
-    a softmax the mean of its two probabilities; the positives on the diagonal have 0. `share`: of all hinge terms
-    those that are paid; of a softmax the mean 1 - p. `silent`: share of the anchors z_i whose gradient is exactly 0.
-    `norms` (N,): |dL/dz_i|, of the hinge divided by N², of the softmax by N. `scores` (N, N).
+    a logistic loss the slope of its term, of a softmax its probability; the positives on the diagonal have 0.
+    `share`: the mean of that over all negatives, of a softmax the mean 1 - p. `silent`: share of the anchors z_i whose
+    gradient is exactly 0. `norms` (N,): |dL/dz_i|, of the hinge divided by N², of the others by N. `scores` (N, N).
     """
 
     weight: Tensor
@@ -165,9 +178,8 @@ def activity(s: Setting, batch: Batch, plan: Plan | None = None) -> Activity:
     paid = pay(s.loss, x, batch.b, batch.labels, None if plan is None else plan.margin, exclude=left_out)
     scores = paid.pairs[0].scores
     force, moved = torch.autograd.grad(paid.total(), [scores, a])
-    # A negative that is paid for in full has the force 2 / N² of the hinge, or 1 / (N tau) of the softmax.
-    weight = (force * (n * n / 2 if s.family == "hinge" else n * s.temperature)).fill_diagonal_(0)
-    share = float(weight.sum()) / (n * (n - 1) if s.family == "hinge" else n)
+    weight = (force / s.full(n)).fill_diagonal_(0)
+    share = float(weight.sum()) / (n * (n - 1) if s.by_terms else n)
     norms = moved.norm(dim=1)
     return Activity(weight, share, float((norms == 0).double().mean()), norms, scores.detach())
 
@@ -190,7 +202,7 @@ def averaged(s: Setting, batch: Batch, seed: int, count: int = DRAWS, *, even: b
     for plan in plans(s, batch, seed, count, even=even):
         found = activity(s, batch, plan)
         partner = found.towards(plan.partner)
-        third = (found.share * (n - 1) - partner) / (n - 2) if s.family == "hinge" else found.share - partner
+        third = (found.share * (n - 1) - partner) / (n - 2) if s.by_terms else found.share - partner
         rows.append([found.share, partner, third, found.silent])
         norms += found.norms / count
     share, partner, third, silent = torch.tensor(rows, dtype=torch.float64).mean(0).tolist()
@@ -234,142 +246,3 @@ def hardness_curve(s: Setting, batch: Batch, seed: int, *, count: int = DRAWS) -
     means = (torch.stack([values[mask].mean() for mask in held]) for values in (gap, n * clean.norms, n * mixed))
     at, plain, woken = means
     return Hardness(at, torch.stack([mask.sum() for mask in held]), plain, woken)
-
-
-def shares(lam: float, renormalise: Renormalise, cosine: float = 0.0) -> tuple[float, float]:
-    """With how much of the anchor and how much of the partner a mixed embedding is made, for a cosine of the two."""
-    if renormalise == "geodesic":
-        angle = math.acos(max(-1.0, min(1.0, cosine)))
-        if math.sin(angle) > 1e-9:
-            return math.sin(lam * angle) / math.sin(angle), math.sin((1 - lam) * angle) / math.sin(angle)
-    square = lam**2 + (1 - lam) ** 2 + 2 * lam * (1 - lam) * cosine
-    length = 1.0 if renormalise == "none" else max(square, SHORTEST**2) ** 0.5
-    return lam / length, (1 - lam) / length
-
-
-def thresholds(
-    rule: FixedRule, lam: float, margin: float, renormalise: Renormalise = "none", cosine: float = 0.0
-) -> tuple[float, float]:
-    """Clean gaps below which a third name and the partner's name are still pushed, all gaps being equal.
-
-    Third: mu / lam; partner: mu / (2 lam - 1), infinite at lam = ½; both times |z~| where the mixture is renormalised.
-
-    Args:
-        rule: how the margin mu follows lambda.
-        lam: share of the anchor, from ½ to 1.
-        margin: the margin m.
-        renormalise: what is done to the mixture.
-        cosine: between anchor and partner.
-    """
-    asked = float(mixed_margin(rule, torch.tensor([lam], dtype=torch.float64), margin))
-    own, other = shares(lam, renormalise, cosine)
-    lead = own - other
-    partner = asked / lead if lead > 1e-12 else math.inf if asked > 0 else 0.0
-    return asked / own, partner
-
-
-def clean_active(closeness: float, dim: int, margin: float) -> float:
-    """Share of the clean hinge terms that are paid where D ~ N(rho, 1/d): Phi((m - rho) sqrt(d))."""
-    return float(torch.special.ndtr(torch.tensor((margin - closeness) * dim**0.5, dtype=torch.float64)))
-
-
-def clean_push(gap: Tensor, temperature: float, negatives: int = 1) -> Tensor:
-    """1 - p of a clean softmax whose negatives all lie `gap` behind: S / (1 + S), S = negatives * exp(-D / tau)."""
-    return torch.sigmoid(torch.log(torch.tensor(float(negatives), dtype=gap.dtype)) - gap / temperature)
-
-
-def _ends(gap: Tensor, margin: float, rule: FixedRule) -> tuple[Tensor, Tensor]:
-    """By how much the mixed pair falls short of its margin at lambda = ½ and at 1; every rule is linear between."""
-    half, whole = mixed_margin(rule, torch.tensor([0.5, 1.0], dtype=gap.dtype), margin)
-    return half.expand_as(gap), whole - gap
-
-
-@diagnostic(
-    "partner_probability",
-    title="Chance that the partner's name is pushed",
-    source=OURS,
-    origin="designed",
-    values="0 to 1; m / (2D - m) under the paper's rule",
-    chance="the clean hinge: 1 up to the margin, exactly 0 beyond",
-)
-def partner_probability(gap: Tensor, margin: float, rule: FixedRule = "lam") -> Tensor:
-    """P over lambda ~ U(½, 1) that the hinge of the partner's name is paid, both pairs leading by the same gap.
-
-    Without renormalising. The mixed pair leads by (2 lam - 1) D and is asked for mu(lam).
-
-    Args:
-        gap: (K,) clean gaps D.
-        margin: the margin m.
-        rule: how mu follows lambda.
-    """
-    first, last = _ends(gap, margin, rule)
-    level = first == last
-    apart = torch.where(level, 1, first - last)
-    short = torch.where(first > last, first / apart, -last / apart).clamp(0, 1)
-    return torch.where(level, (first > 0).to(gap.dtype), short)
-
-
-@diagnostic(
-    "expected_push",
-    title="Mean 1 - p of the mixed softmax",
-    source=OURS,
-    origin="designed",
-    values="0 to 1; falls as 1 / D where the clean one falls as exp(-D / tau)",
-    chance="1/2, where nothing leads and nothing is asked",
-)
-def expected_push(gap: Tensor, margin: float, temperature: float, rule: FixedRule = "lam") -> Tensor:
-    """E[1 - p] over lambda ~ U(½, 1) of a softmax over the own and the partner's name, with mu(lam) on the positive.
-
-    2 tau / (2D - m) * (softplus(m / 2 tau) - softplus((m - D) / tau)) under the paper's rule, by softplus alone.
-
-    Args:
-        gap: (K,) clean gaps D of both pairs.
-        margin: the margin m.
-        temperature: tau.
-        rule: how mu follows lambda.
-    """
-    first, last = (end / temperature for end in _ends(gap, margin, rule))
-    nothing = torch.zeros_like(gap)
-    area = torch.logaddexp(nothing, last) - torch.logaddexp(nothing, first)
-    near = (last - first).abs() < 1e-6
-    return torch.where(near, torch.sigmoid((first + last) / 2), area / torch.where(near, 1, last - first))
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Monte Carlo at one gap: the mean and its standard error, of the hinge and of the softmax."""
-
-    hinge: float
-    hinge_error: float
-    softmax: float
-    softmax_error: float
-
-
-def orthonormal(n: int, gap: float) -> Batch:
-    """n pairs in 2n dimensions, every one leading every other by just `gap`."""
-    every = torch.eye(2 * n, dtype=torch.float64)
-    return Batch(every[:n], gap * every[:n] + (1 - gap * gap) ** 0.5 * every[n:], torch.arange(n))
-
-
-def monte_carlo(gap: float, s: Setting, g: Generator, draws: int = 128) -> Drawn:
-    """What the two closed forms say, counted: registered losses on pairs mixed by the registered mixing.
-
-    Args:
-        gap: clean gap D of all pairs, -1 to 1.
-        s: margin, temperature and rule; the rest does not matter.
-        g: a CPU generator.
-        draws: lambdas, one per anchor; even.
-    """
-    p = DMM(margin=s.margin, rule=s.rule, per_sample=True, level="embedding", renormalise="none")
-    batch = orthonormal(draws, gap)
-    call = mixing_of(p)
-    plan = call.plan(draws, p, g, margin=s.margin)
-    x = call.apply({"a": batch.a, "b": batch.b}, plan, p)["a"]
-    only = torch.eye(draws, dtype=torch.bool)
-    inputs: dict[str, Any] = {"a": x, "b": batch.b, "margin": plan.margin.double()}
-    ranking, info_nce = Ranking(margin=s.margin), InfoNCE(temperature=s.temperature)
-    hinge = (LOSSES.of(ranking).call(**inputs, p=ranking).terms["a_to_b"].per > 0).double()
-    inputs["exclude"] = ~(only | only[plan.partner])
-    softmax = -torch.expm1(-LOSSES.of(info_nce).call(**inputs, p=info_nce).terms[""].per)
-    root = draws**0.5
-    return Drawn(float(hinge.mean()), float(hinge.std()) / root, float(softmax.mean()), float(softmax.std()) / root)

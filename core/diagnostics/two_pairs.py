@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from core.diagnostics.forces import gradients, motion
-from core.diagnostics.mixed_gaps import OURS, Setting, mixing_of, plan_at, shares
+from core.diagnostics.gap_forms import OURS, shares
+from core.diagnostics.mixed_gaps import Setting, mixing_of, plan_at
 from core.diagnostics.registry import diagnostic
 from core.diagnostics.synthetic import Batch, pay, synthetic
 from core.losses.ranking import Ranking

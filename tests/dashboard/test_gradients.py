@@ -9,7 +9,8 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from core.diagnostics.mixed_gaps import Setting, activity, averaged, expected_push, made, partner_probability, plan_at
+from core.diagnostics.gap_forms import expected_push, partner_probability
+from core.diagnostics.mixed_gaps import Setting, activity, averaged, made, plan_at
 from core.diagnostics.synthetic import Batch, pay, synthetic
 from core.losses.registry import LOSSES, LossEntry
 from core.losses.triplet import Triplet
@@ -275,6 +276,8 @@ def test_the_pictures_that_move_are_marked_on_the_diagonal(charts):
         ({"lab.rule": "zero"}, "partner", "**0%** of all draws"),
         ({"lab.family": "softmax"}, "counters", "clean"),
         ({"lab.each": "sample"}, "mixed", "of them still asked for"),
+        ({"lab.family": "logistic"}, "clean", "of full strength"),
+        ({"lab.family": "angular"}, "gaps", "an angle in radians"),
         ({"lab.closeness": "0.8"}, "partner", "pushed in **14%** of all draws"),
         ({"lab.closeness": "0.8"}, "softmax", "has 0.0007 left to learn"),
     ],
@@ -311,7 +314,7 @@ def test_a_slider_of_the_lab_moves_the_link_and_only_what_depends_on_it(charts):
     assert charts["clean"].columns != before["clean"]
 
 
-@pytest.mark.parametrize("family", ["hinge", "softmax"])
+@pytest.mark.parametrize("family", ["hinge", "softmax", "logistic", "angular"])
 @pytest.mark.parametrize("partner", ["roll", "shuffle", "derangement", "hard", "farthest"])
 def test_every_partner_has_its_cells(charts, family: str, partner: str):
     link = {"lab.partner": partner, "lab.family": family, "lab.lam": "0.5", "lab.n": "9", "lab.dim": "16"}

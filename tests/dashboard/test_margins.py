@@ -272,3 +272,10 @@ def test_every_weight_and_rule_of_the_recipe_is_drawn(charts, weight: str, rule:
     found = seen(opened("margins", DMM | {"mixing.weight": weight, "mixing.rule": rule, "mixing.law": "beta_unfolded"}))
     assert ("decays" if rule == "released_decay" else "learned") in found.panels["c_margin"].chip
     assert "Beta" in found.panels["c_law"].sentence
+
+
+def test_another_mixing_than_dmm_is_not_taken_for_its_run():
+    train(SMALL | {"loss.kind": "triplet", "mixing.kind": "negative_item", "steps": "2"})
+    found = seen(opened("margins", SMALL | {"loss.kind": "triplet", "mixing.kind": "negative_item", "steps": "2"}))
+    assert any("Not trained yet: these are the plans that DMM as in the paper" in text for text in found.texts)
+    assert "as asked" in found.panels["c_margin"].chip

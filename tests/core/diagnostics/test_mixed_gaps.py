@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from core.diagnostics import mixed_gaps as lab
-from core.diagnostics.mixed_gaps import Setting, activity, averaged, made, monte_carlo, plan_at, plans, thresholds
+from core.diagnostics.mixed_gaps import Setting, activity, averaged, made, plan_at, plans
 from core.mixing.dmm import DMM
-from core.mixing.registry import Plan
 from core.streams import stream
 
 BATCHES, LAMBDAS = 20, 100
@@ -166,94 +165,6 @@ def test_who_is_his_own_partner_is_left_out_of_the_partners():
     assert math.isnan(found.towards(torch.arange(5)))
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("renormalise", ["unit", "none", "geodesic"])
-@pytest.mark.parametrize("lam", [0.55, 0.75, 0.95])
-def test_pairs_fall_silent_at_the_thresholds(rule: str, renormalise: str, lam: float):
-    """Just below and just above each threshold, on pairs that all lead by the same gap."""
-    s = Setting(rule=rule, renormalise=renormalise)
-    third, partner = thresholds(rule, lam, s.margin, renormalise)
-    other = torch.arange(7, -1, -1)
-    plan = Plan(torch.full((8,), lam), other, lab.mixed_margin(rule, torch.full((8,), lam), s.margin))
-
-    def asked(at: float) -> tuple[bool, bool]:
-        found = activity(s, lab.orthonormal(8, at), plan)
-        towards = found.towards(other)
-        return found.share * 56 - 8 * towards > 1e-9, towards > 0
-
-    for at, which in ((third, 0), (partner, 1)):
-        if 0 < at < 0.98:
-            assert asked(at - 1e-3)[which]
-        if 0 <= at < 0.98:
-            assert not asked(at + 1e-3)[which]
-
-
-def test_the_thresholds_of_the_paper_in_units_of_the_margin():
-    printed = {
-        0.55: (5.5, 3.91),
-        0.6: (3, 2.16),
-        0.7: (1.75, 1.33),
-        0.75: (1.5, 1.19),
-        0.8: (1.33, 1.1),
-        0.9: (1.13, 1.02),
-    }
-    for lam, (plain, round_again) in printed.items():
-        assert thresholds("lam", lam, 1.0) == pytest.approx((1, plain), abs=0.006)
-        assert thresholds("lam", lam, 1.0, "unit")[1] == pytest.approx(round_again, abs=0.006)
-    assert thresholds("lam", 0.5, 0.2) == (pytest.approx(0.2), math.inf)
-    assert thresholds("zero", 0.5, 0.2) == (0, 0)
-
-
-def test_the_closed_forms_have_the_printed_values():
-    assert lab.partner_probability(gap(0.3, 0.5, 0.8, 1.0), 0.2).tolist() == pytest.approx(
-        [0.5, 0.25, 0.143, 0.111], abs=5e-4
-    )
-    assert lab.expected_push(gap(0.5, 0.8, 1.0), 0.2, 0.07).tolist() == pytest.approx([0.285, 0.164, 0.128], abs=5e-4)
-    assert lab.clean_push(gap(0.5, 0.8, 1.0), 0.07, 63).tolist() == pytest.approx([4.7e-2, 6.9e-4, 3.9e-5], rel=0.02)
-    assert lab.clean_active(0.3, 64, 0.2) == pytest.approx(0.212, abs=5e-4)
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_the_closed_forms_are_the_integrals_over_lambda(rule: str):
-    lam = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 400_000 + 0.5
-    asked = lab.mixed_margin(rule, lam, 0.2)
-    for at in (-0.1, 0.0, 0.1, 0.3, 0.8, 1.0):
-        short = asked - (2 * lam - 1) * at
-        share = float((short > 1e-12).double().mean())
-        assert float(lab.partner_probability(gap(at), 0.2, rule)) == pytest.approx(share, abs=1e-4)
-        push = float(torch.sigmoid(short / 0.07).mean())
-        assert float(lab.expected_push(gap(at), 0.2, 0.07, rule)) == pytest.approx(push, abs=1e-6)
-
-
-def test_the_paper_s_formulas_are_the_general_ones():
-    for m, at, tau in ((0.2, 0.5, 0.07), (0.3, 0.9, 0.2)):
-        assert float(lab.partner_probability(gap(at), m)) == pytest.approx(m / (2 * at - m))
-        inside = math.log1p(math.exp(m / (2 * tau))) - math.log1p(math.exp((m - at) / tau))
-        assert float(lab.expected_push(gap(at), m, tau)) == pytest.approx(2 * tau / (2 * at - m) * inside)
-
-
-def test_a_cold_softmax_is_the_hinge_and_nothing_overflows():
-    cold = lab.expected_push(gap(0.3, 0.5, 0.8), 0.2, 1e-6)
-    assert cold.tolist() == pytest.approx(lab.partner_probability(gap(0.3, 0.5, 0.8), 0.2).tolist(), abs=1e-5)
-    wild = lab.expected_push(gap(-2, 0, 0.1, 2), 2.0, 1e-12)
-    assert bool(((wild >= 0) & (wild <= 1)).all())
-    assert float(lab.expected_push(gap(0.1), 0.2, 0.07)) == pytest.approx(1 / (1 + math.exp(-0.1 / 0.07)))
-
-
-@pytest.mark.parametrize("at", [0.3, 0.5, 0.8, 1.0])
-def test_ten_thousand_draws_agree_with_the_closed_forms(at: float):
-    s, g = Setting(), stream(0, "test", "closed form")
-    drawn = [monte_carlo(at, s, g, 250) for _ in range(40)]
-    for name, exact in (
-        ("hinge", lab.partner_probability(gap(at), s.margin)),
-        ("softmax", lab.expected_push(gap(at), s.margin, s.temperature)),
-    ):
-        mean = sum(getattr(d, name) for d in drawn) / 40
-        error = (sum(getattr(d, f"{name}_error") ** 2 for d in drawn)) ** 0.5 / 40
-        assert 0 < error < 0.006
-        assert mean == pytest.approx(float(exact), abs=3 * error)
-
-
 def test_mixing_flattens_the_hardness_curve():
     """D5: the easy end is raised four times, the hard end lowered by a fifth; a softmax likewise at its easy end."""
 
@@ -287,11 +198,34 @@ def test_the_floor_of_easy_hinges_is_the_other_direction():
     assert bool(mine[easy].logical_or(torch.eye(len(batch), dtype=torch.bool)[easy]).all())
 
 
+def test_the_weights_of_a_logistic_loss_are_its_slopes():
+    s = Setting(family="logistic", closeness=0.5, n=7, dim=8)
+    batch = made(s, 1)
+    scores = batch.a @ batch.b.T
+    slope = torch.sigmoid(scores - scores.diagonal()[:, None]).fill_diagonal_(0)
+    found = activity(s, batch)
+    assert torch.allclose(found.weight, slope, atol=1e-12)
+    assert found.share == pytest.approx(float(slope.sum()) / 42)
+    lifted = activity(s, batch, plan_at(s, batch, 0, 0.6))
+    assert lifted.share > found.share
+
+
+def test_the_weights_of_an_angular_softmax_are_its_probabilities():
+    s = Setting(family="angular", closeness=0.5, n=7, dim=8)
+    batch = made(s, 1)
+    p = torch.softmax(batch.a @ batch.b.T / s.temperature, dim=1)
+    found = activity(s, batch)
+    assert torch.allclose(found.weight, p - torch.diag(p.diagonal()), atol=1e-9)
+    assert averaged(s, batch, 0, 10).partner > found.towards(torch.arange(6, -1, -1))
+
+
 def test_the_setting_uses_the_registered_parts():
     s = Setting(margin=0.3, rule="constant", partner="roll", each="sample", renormalise="none")
     expected = {"rule": "constant", "partner": "roll", "per_sample": True, "level": "embedding", "renormalise": "none"}
     assert s.mixing == DMM(margin=0.3, **expected)
     assert (s.loss.kind, s.loss.margin) == ("ranking", 0.3)
+    assert [Setting(family=f).loss.kind for f in ("logistic", "angular")] == ["bpr", "angular"]
+    assert Setting(family="angular").loss.margin == 0
     soft = Setting(family="softmax", temperature=0.2)
     assert (soft.loss.kind, soft.loss.temperature, soft.loss.margin) == ("clip", 0.2, 0)
 
@@ -307,18 +241,6 @@ def test_every_draw_has_its_address():
     assert plan_at(s, batch, 3, 0.6).lam.tolist() == pytest.approx([0.6] * 8)
     each = plan_at(s.model_copy(update={"each": "sample"}), batch, 3, 0.6).lam
     assert len(set(each.tolist())) == 8
-
-
-@pytest.mark.parametrize("renormalise", ["unit", "none", "geodesic"])
-@pytest.mark.parametrize("cosine", [-0.6, 0.0, 0.8, 1.0])
-def test_the_shares_are_those_of_the_registered_mixing(renormalise: str, cosine: float):
-    s = Setting(n=4, renormalise=renormalise)
-    a = torch.zeros(4, 3, dtype=torch.float64)
-    a[:2, 0] = 1
-    a[2:, 0], a[2:, 1] = cosine, (1 - cosine**2) ** 0.5
-    mixed = lab.mixing_of(s.mixing).apply({"a": a}, plan_at(s, lab.Batch(a, a, torch.arange(4)), 0, 0.7), s.mixing)["a"]
-    own, other = lab.shares(0.7, renormalise, cosine)
-    assert mixed[0].tolist() == pytest.approx((own * a[0] + other * a[3]).tolist(), abs=1e-6)
 
 
 def test_even_lambdas_have_the_mean_of_many_draws():
