@@ -123,10 +123,10 @@ def ours(results: Results, arm: str) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         controls(results, arm)
-        better_forms(results)
+        details(results, arm)
     with right:
         reached(results)
-        details(results, arm)
+        better_forms(results)
     st.markdown(f":small[{results['note']} {provenance(results)}]".replace("[ ", "["))
 
 
@@ -162,7 +162,7 @@ def their_retrieval() -> None:
         [
             row[0],
             row[1],
-            *(f"{number(100 * row[k], 1)} ± {number(100 * row[k + 1], 1)}" for k in (2, 4, 6)),
+            *(f"{number(100 * row[k], 1)}\u00a0±\u00a0{number(100 * row[k + 1], 1)}" for k in (2, 4, 6)),
             str(row[9]),
         ]
         for row in part["rows"]
@@ -175,9 +175,9 @@ def _logged(row: Sequence[Any]) -> list[str]:
     subset, joint, joint_sd, gmc, gmc_sd, dmm, dmm_sd, difference = row[:8]
     return [
         subset,
-        f"{joint:.4g} ± {joint_sd:.4g}",
-        f"{number(gmc, 4)} ± {number(gmc_sd, 4)}",
-        f"{number(dmm, 4)} ± {number(dmm_sd, 4)}",
+        f"{joint:.4g}\u00a0±\u00a0{joint_sd:.4g}",
+        f"{number(gmc, 4)}\u00a0±\u00a0{number(gmc_sd, 4)}",
+        f"{number(dmm, 4)}\u00a0±\u00a0{number(dmm_sd, 4)}",
         signed(difference, 4),
         f"{number(100 * row[13], 1)}% → {number(100 * row[14], 1)}%",
     ]
@@ -193,9 +193,9 @@ def their_missing() -> None:
     show(
         "their_log",
         "What does their own log say?",
-        f"GMC + DMM less GMC, error over five seeds: zero lies outside for {', '.join(clear)} only, and there DMM errs "
-        f"more. Over {grid['configurations']} DMM settings at seed 0 the mean error is {number(grid['lowest'], 4)} to "
-        f"{number(grid['highest'], 4)}; GMC's is {number(grid['gmc_seed_0'], 4)}.",
+        f"GMC + DMM less GMC, error over five seeds: zero lies outside for {' and '.join(clear)} only, where DMM "
+        f"errs more. Over {grid['configurations']} DMM settings at seed 0 the mean error is "
+        f"{number(grid['lowest'], 4)} to {number(grid['highest'], 4)}; GMC's is {number(grid['gmc_seed_0'], 4)}.",
         chart,
         why=("Seven subsets of text, audio and video on CMU-MOSEI.", f"{log['source']} Intervals are ours, from "
              "the rounded difference and its t.", r"d\pm2.776\,d/t"),
