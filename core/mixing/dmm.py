@@ -97,7 +97,7 @@ class DynamicMixedMargin:
         lam = draw_lam(n, p, g)
         held = bank_size(memory) if p.partner == "bank" else 0
         partner = draw_from_bank(n, held, g) if held else draw_partner(n, p, g, z=z, labels=labels)
-        if p.share == "pair":
+        if p.share == "pair" and not held:
             lam = shared_by_partners(lam, partner)
         m = margin if p.margin is None else p.margin
         asks = {"learned": learned, "before": (memory or {}).get("product")}

@@ -44,6 +44,6 @@ def draw_lam(n: int, p: DMM, g: Generator) -> Tensor:
 
 
 def shared_by_partners(lam: Tensor, partner: Tensor) -> Tensor:
-    """(n,) the share of the lower of the two, for each two items that are each other's partner."""
-    here = torch.arange(len(lam), device=lam.device)
-    return lam[torch.minimum(here, partner.to(lam.device))]
+    """(n,) shares, one for each two items that are each other's partner, on the device of `partner`."""
+    lam, here = lam.to(partner.device), torch.arange(len(lam), device=partner.device)
+    return torch.where(partner[partner] == here, lam[torch.minimum(here, partner)], lam)

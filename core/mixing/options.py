@@ -35,7 +35,9 @@ class DMM(Params):
     fixed: float = Field(0.75, ge=0, le=1, title="Fixed λ", description="The share under the fixed law.")
     per_sample: bool = Field(False, title="λ per sample", description="One λ for each anchor, not one a batch.")
     share: Literal["sample", "pair"] = Field(
-        "sample", title="λ per", description="With λ per sample: one for each anchor, or one for each two partners."
+        "sample",
+        title="λ per",
+        description="With λ per sample: for each one, or for two that are partners of each other.",
     )
     partner: Partner = Field(
         "flip",
@@ -121,15 +123,6 @@ class DMM(Params):
     def _ordered(self) -> "DMM":
         if self.low > self.high:
             raise ValueError(f"low is {self.low} and high {self.high}; low must not exceed high")
-        return self
-
-    @model_validator(mode="after")
-    def _shared_by_partners(self) -> "DMM":
-        if self.share == "pair" and self.partner != "flip":
-            raise ValueError(
-                f"share is pair and partner {self.partner}; only partners that are each other's share one λ, so choose "
-                "partner flip or share sample"
-            )
         return self
 
     @model_validator(mode="after")

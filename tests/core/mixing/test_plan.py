@@ -108,6 +108,18 @@ def test_one_lambda_for_two_partners(n: int):
     assert len(found.lam.unique()) == -(-n // 2)
 
 
+def test_only_those_who_are_each_others_partner_share_one():
+    angles = torch.tensor([0.0, 10.0, 25.0]).deg2rad()
+    z = torch.stack([angles.cos(), angles.sin()], dim=1)
+    shared, own = (
+        MIX.plan(3, DMM(per_sample=True, share=share, partner="hard"), stream(0), margin=0.2, z=z).lam.tolist()
+        for share in ("pair", "sample")
+    )
+    assert shared == [own[0], own[0], own[2]]
+    bank = DMM(per_sample=True, share="pair", partner="bank")
+    assert len(MIX.plan(9, bank, stream(0), margin=0.2, memory={"bank.a": z}).lam.unique()) == 9
+
+
 @pytest.mark.parametrize("n", [1, 2, 7, 8])
 @pytest.mark.parametrize("partner", PERMUTATIONS)
 def test_partners_are_a_permutation(partner: str, n: int):
@@ -245,7 +257,6 @@ def test_its_own_margin_goes_before_that_of_the_loss():
         ({"start": 2}, "start"),
         ({"layer": 0}, "layer"),
         ({"lambda": 0.5}, "lambda"),
-        ({"share": "pair", "partner": "roll"}, "choose partner flip or share sample"),
         ({"rule": "released_decay", "per_sample": True}, "turn per_sample off"),
         ({"rule": "released_decay", "side": "each"}, "a side other than each"),
         ({"target": "soft", "partner": "hard"}, "must be a permutation, so choose flip, roll, shuffle, derangement"),
