@@ -1,13 +1,14 @@
 """What is known of DMM: the published numbers, the result files, and the sentences that follow from both."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from core.environment import ROOT
+from core.experiments.intervals import spread
 from core.home import home
 from dashboard.words import number, signed
 
@@ -15,6 +16,7 @@ ASSETS = ROOT / "assets"
 SCHEMA_VERSION = 1
 ENOUGH = 5
 NEGLIGIBLE = 0.001
+DROPPED = "dropped."
 DMM_KINDS = ("dmm", "improvement")
 STATES: Mapping[str, str] = {"better": "ok", "tie": "info", "worse": "bad", "unknown": "watch"}
 SAID: Mapping[str, str] = {
@@ -25,6 +27,7 @@ SAID: Mapping[str, str] = {
 }
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
+Estimate = tuple[list[float], list[float], list[float]]
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,24 @@ def chip_of(row: Row | None) -> Chip:
     """The verdict on a difference as a chip."""
     word = "unknown" if row is None else row["word"]
     return Chip({"unknown": "no verdict"}.get(word, word), STATES[word])
+
+
+def along_drops(results: Results, arms: Sequence[str]) -> tuple[list[float], dict[str, Estimate]] | None:
+    """Drop rates, and title -> mean, low and high at each of them, over the seeds; None where it was not measured."""
+    tests = [arm_of(results, key)["test"] for key in arms]
+    if None in tests or not any(name.startswith(DROPPED) for name in tests[0][0]):
+        return None
+    names = sorted((name for name in tests[0][0] if name.startswith(DROPPED)), key=_per_cent)
+    found: dict[str, Estimate] = {}
+    for key, test in zip(arms, tests, strict=True):
+        each = [spread([seed[name] for seed in test]) for name in names]
+        mean, low, high = (list(part) for part in zip(*each, strict=True))
+        found[title_of(results, key)] = mean, low, high
+    return [_per_cent(name) / 100 for name in names], found
+
+
+def _per_cent(name: str) -> float:
+    return float(name.removeprefix(DROPPED))
 
 
 def improvements(results: Results) -> list[Row]:

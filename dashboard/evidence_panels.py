@@ -6,11 +6,13 @@ from typing import Any
 import streamlit as st
 
 from dashboard.charts.evidence import differences, levels
+from dashboard.charts.missing import drop_curve
 from dashboard.evidence import (
     DMM_KINDS,
     Results,
     Row,
     against,
+    along_drops,
     best,
     chip_of,
     improvement_sentence,
@@ -24,7 +26,7 @@ from dashboard.evidence import (
     verdict_sentence,
 )
 from dashboard.panel import show
-from dashboard.words import number, signed
+from dashboard.words import method, number, share, signed
 
 PAIRED = (
     "The same seed gives both arms the same initial weights and the same batches, so the difference is taken seed by "
@@ -109,6 +111,27 @@ def details(results: Results, arm: str) -> None:
     _forest("details", "Does it pay anywhere?", sentence, names, rows)
 
 
+def falling(results: Results, arm: str) -> None:
+    """An arm and its best control along the drop rate, where that was measured."""
+    row = best(results, arm)
+    if row is None or not (curves := along_drops(results, (arm, row["control"]))):
+        return
+    rates, found = curves
+    ours, theirs = found.values()
+    apart = max(abs(a - b) for a, b in zip(ours[0], theirs[0], strict=True))
+    sentence = (
+        f"{method(title_of(results, arm))} and {method(title_of(results, row['control']), second=True)}: from "
+        f"{share(ours[0][0])} with everything there to {share(ours[0][-1])} with one modality left; never more than "
+        f"{number(100 * apart, 1)} points apart."
+    )
+    why = (
+        "Accuracy while each modality of each item is dropped more and more often; the last one stays.",
+        "Mean over the seeds, each with the same 20 draws of what is dropped; the band is its 95% interval.",
+        "",
+    )
+    show("falling", "How fast does it fall?", sentence, drop_curve(rates, found), why=why)
+
+
 def better_forms(results: Results) -> None:
     """Each improvement against what it improves on."""
     rows = improvements(results)
@@ -127,6 +150,7 @@ def ours(results: Results, arm: str) -> None:
     with right:
         reached(results)
         better_forms(results)
+        falling(results, arm)
     st.markdown(f":small[{results['note']} {provenance(results)}]".replace("[ ", "["))
 
 
@@ -239,3 +263,4 @@ def claim(task: str, results: Results, arm: str) -> None:
     known = published()["claims"][task]
     mine = verdict_sentence(results, arm) if results else "Not measured yet."
     st.markdown(f"**The claim.** {known['paper']}  \n**Their numbers.** {known['known']}  \n**Ours.** {mine}")
+    st.markdown(f":small[{known['setting']}]")

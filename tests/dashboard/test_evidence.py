@@ -260,6 +260,7 @@ def test_the_page_names_the_source_of_every_published_table():
         for part in evidence.published()[name].values():
             assert part["source"] in text
         assert evidence.published()["claims"][name]["known"] in text
+        assert evidence.published()["claims"][name]["setting"] in text
 
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
@@ -297,3 +298,18 @@ def test_the_page_says_of_a_shipped_result_what_it_says(file):
     assert evidence.improvement_sentence(made) in text
     for row in (r for r in made["differences"] if r["arm"] == "dmm" and r["measure"] == made["primary"]):
         assert any(abs(100 * row["mean"] - value) < 1e-9 for value in page.panels["c_controls"].numbers)
+
+
+def test_the_way_down_is_that_of_the_file():
+    made = json.loads((ROOT / "assets" / "results" / "missing-mfeat.json").read_text(encoding="utf-8"))
+    page = seen(opened("evidence", {}))
+    control = next(r for r in made["differences"] if r["arm"] == "dmm" and r["best"])["control"]
+    for arm in (arm for arm in made["arms"] if arm["key"] in ("dmm", control)):
+        for rate in range(0, 101, 10):
+            mean = sum(seed[f"dropped.{rate}"] for seed in arm["test"]) / len(arm["test"])
+            assert any(abs(100 * mean - value) < 1e-9 for value in page.panels["c_falling"].numbers)
+
+
+def test_without_drop_rates_there_is_no_way_down():
+    assert evidence.along_drops(planted(LEVELS), ("dmm", "base")) is None
+    assert "c_falling" not in seen(opened("evidence", YOURS)).panels

@@ -47,7 +47,7 @@ RAMP = {"c_ramp": "the weight of the schedule, a closed form of epoch and settin
 LAW = {"c_law": "the draws of lambda depend on the seed alone"}
 MADE = dict.fromkeys(("c_curves", "c_hardness", "c_microscope", "c_rank"), "synthetic pairs; shows no network")
 FILES = dict.fromkeys(
-    ("c_their_log", "c_controls", "c_reached", "c_details", "c_improvements"),
+    ("c_their_log", "c_controls", "c_reached", "c_details", "c_improvements", "c_falling"),
     "read from result files and published numbers; shows no network",
 )
 LANE = dict.fromkeys(("c_points_1", "c_hills_1", "c_push_1", "c_learning_1"), "the second lane keeps its own loss")
