@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace as changed
 
 import numpy as np
 import streamlit as st
@@ -15,14 +16,16 @@ from core.recipe import Recipe
 from core.refusal import Refusal
 from core.runs.folder import RunFolder, Status
 from dashboard import transport, words
-from dashboard.charts.leads import applied, histogram, ramp
+from dashboard.charts.chart import Chart
+from dashboard.charts.leads import SMALL_HEIGHT, applied, histogram, ramp
+from dashboard.charts.lens import course
 from dashboard.controls import knob
 from dashboard.lab import data_of, find
 from dashboard.link import replace, view
 from dashboard.margin_view import ASKED, asked_tex, law_words
 from dashboard.panel import show
 
-DRAWN, BARS, DOTS = 240, 10, 240
+DRAWN, BARS, DOTS, LEVEL = 240, 10, 240, 1e-9
 LAWS = {"uniform": "even", "beta": "Beta", "beta_unfolded": "Beta, unfolded", "fixed": "fixed"}
 
 
@@ -70,8 +73,24 @@ def which_margin(d: Drawn, p: DMM, margin: float) -> None:
         f"would show here. {verdict.sentence}",
         rf"\mu={asked_tex(p.rule)},\quad m={words.number(margin)}",
     )
-    steps, margins = _thinned(d.steps), _thinned(d.margin)
-    show("margin", "Which margin was applied?", sentence, applied(steps, margins, margin), why=why, verdict=verdict)
+    chart = (
+        decaying(d, margin) if p.rule == "released_decay" else applied(_thinned(d.steps), _thinned(d.margin), margin)
+    )
+    show("margin", "Which margin was applied?", sentence, chart, why=why, verdict=verdict)
+
+
+def decaying(d: Drawn, margin: float) -> Chart:
+    """A margin that keeps all lambdas so far, on the axis of the lens."""
+
+    def first(below: float) -> int | None:
+        return next((step for step, m in zip(d.steps, d.margin, strict=True) if m < below), None)
+
+    zero = next((step for step, m in zip(d.steps, d.margin, strict=True) if m == 0), None)
+    chart = course(
+        d.margin, full=margin, epoch=d.steps[-1] + 1, below=first(LEVEL), level=LEVEL, zero=zero,
+        x_title="step", calls=d.steps,
+    )  # fmt: skip
+    return changed(chart, height=SMALL_HEIGHT)
 
 
 def how_fast(recipe: Recipe, p: DMM, step: int | None) -> None:

@@ -16,6 +16,7 @@ from core.diagnostics.verdicts import Verdict
 from core.streams import stream
 from dashboard import words
 from dashboard.charts.grid import Cells, grid
+from dashboard.charts.lens import FLOOR
 from dashboard.charts.lens import course as course_chart
 from dashboard.panel import show
 from dashboard.view import Lens
@@ -69,6 +70,7 @@ def which_margin_applied(x: Lens) -> None:
         level=LEVEL,
         zero=zero,
         x_title="call of the mixed loss",
+        floor=FLOOR,
     )
     show("lens", "Is the margin still there?", sentence, chart, why=why, verdict=verdict)
 

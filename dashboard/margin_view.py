@@ -108,6 +108,14 @@ def gaps_now(s: Scene) -> tuple[float, float]:
     return standing(s).clean.lead, alike("partner", "other") - alike("partner", "own")
 
 
+def to_the_lab() -> None:
+    """Take the scene's lambda, margin and rule to the lab of Gradients."""
+    now = view().scene
+    change("pairs.part", "lab")
+    for name in ("lam", "margin", "rule"):
+        change(f"lab.{name}", spell(getattr(now, name)))
+
+
 def who_pulls(s: Scene) -> None:
     """The scene on the circle."""
     now = standing(s)

@@ -25,8 +25,8 @@ class Lane(Params):
 class Scene(Params):
     """The margin scene: one anchor, its partner, and the picture mixed of both."""
 
-    gap: float = Field(75, ge=0, le=150, title="Gap, degrees", description="Between the picture and its partner.")
-    own: float = Field(12, ge=0, le=100, title="Own name, degrees", description="From the picture out to its name.")
+    gap: float = Field(75, ge=20, le=120, title="Gap, degrees", description="Between the picture and its partner.")
+    own: float = Field(12, ge=10, le=60, title="Own name, degrees", description="From the picture out to its name.")
     lam: float = Field(0.54, ge=0.5, le=1, title="λ, share of the anchor", description="1: nothing is mixed in.")
     margin: float = Field(0.3, ge=0, le=1, title="Margin m", description="Lead asked of a clean pair.")
     rule: FixedRule = Field("lam", title="Margin rule", description="Lead asked of the mixed pair; the paper's is λm.")

@@ -84,6 +84,8 @@ now = view().scene
 left, right = st.columns([6, 5], gap="large")
 with left:
     scene.who_pulls(now)
+    if st.button("See it for 64 pairs at once", icon=":material/grid_on:", key="lab", on_click=scene.to_the_lab):
+        st.switch_page("../pages/gradients.py")
 with right:
     scene.large_enough(now)
     scene.which_lambda(now, drawn.present()[0])

@@ -11,13 +11,23 @@ from dashboard.charts.chart import Chart, points, thinned
 from dashboard.charts.xy import dot, hair
 from dashboard.words import number
 
-HEIGHT, FLOOR, TICKS = 300, -330, (0, -50, -100, -150, -200, -250, -300)
-EPOCH_WORD = -60
+HEIGHT, FLOOR, ROOM = 300, -330, 0.045
+EPOCH_WORD = 0.18  # of the way down
+STEPS, MOST, LEAST_FLOOR = (1, 2, 5, 10, 20, 50), 7, -12
 LEAST = -323.3  # the smallest float above 0 is 5e-324
 
 
 def course(
-    margin: ArrayLike, *, full: float, epoch: int, below: int | None, level: float, zero: int | None, x_title: str
+    margin: ArrayLike,
+    *,
+    full: float,
+    epoch: int,
+    below: int | None,
+    level: float,
+    zero: int | None,
+    x_title: str,
+    calls: ArrayLike | None = None,
+    floor: int | None = None,
 ) -> Chart:
     """The margin of each call, from the first; a line down to the last float above 0, and where it leaves that too.
 
@@ -29,12 +39,17 @@ def course(
         level: what `below` refers to.
         zero: number of the first call with a margin of exactly 0, marked; None where there is none.
         x_title: what is counted.
+        calls: (T,) numbers of the calls, rising; None counts from 1.
+        floor: power of ten at which the axis ends; None takes it from the margins.
     """
     margin = np.asarray(margin, dtype=float)
-    calls = np.arange(1, len(margin) + 1, dtype=float)
+    calls = np.arange(1, len(margin) + 1, dtype=float) if calls is None else np.asarray(calls, dtype=float)
     power = np.log10(np.where(margin > 0, margin, np.nan))
-    x = scale(0, float(len(margin)), tight=True)
-    y = named(TICKS, ["1" if p == 0 else f"1e{p}".replace("-", "−") for p in TICKS], FLOOR, 14)
+    x = scale(0, float(max(calls.max(initial=0), 1)), tight=True)
+    floor = _floor(power) if floor is None else floor
+    step = next(step for step in STEPS if -floor / step <= MOST)
+    ticks = range(0, floor - 1, -step)
+    y = named(ticks, ["1" if p == 0 else f"1e{p}".replace("-", "−") for p in ticks], floor, -ROOM * floor)
     at, drawn = thinned(calls, power)
     line = {
         "type": "line",
@@ -58,14 +73,14 @@ def course(
         if below is None
         else [(float(below), math.log10(level), f"below 1e{round(math.log10(level))} at {below}".replace("-", "−"))]
     )
-    ended = [] if zero is None else [(float(zero), LEAST, f"exactly 0 at {zero}")]
+    ended = [] if zero is None else [(float(zero), max(LEAST, floor), f"exactly 0 at {zero}")]
     series = [
         hair(min(epoch, x.high), y.low, y.high, dashed=True),
         limit,
         line,
         *_marks(marked, x.high, "diamond"),
         *_marks(ended, x.high, "rect"),
-        words([(epoch, EPOCH_WORD, "end of epoch 0")] if epoch <= x.high else [], "right", distance=5),
+        words([(epoch, EPOCH_WORD * floor, "end of epoch 0")] if epoch <= x.high else [], "right", distance=5),
     ]
     option = frame(x, y, series, x_title=x_title, left=58, right=16)
     last = f"{margin[-1]:.2g}" if len(margin) else "none"
@@ -73,6 +88,13 @@ def course(
     said += [f"exactly 0 from call {zero}"] if zero else []
     alt = f"Margin over {len(margin)} calls, from {number(float(margin[0]))} to {last}; {', '.join(said) or 'never 0'}."
     return Chart("echarts", option, alt, HEIGHT, {"call": calls.tolist(), "applied margin": margin.tolist()})
+
+
+def _floor(power: np.ndarray) -> int:
+    """Where the axis of powers ends: at that of the smallest margin, but low enough for the mark at 1e-9 to be seen."""
+    held = power[np.isfinite(power)]
+    least = float(held.min()) if len(held) else 0.0
+    return FLOOR if least < FLOOR + 20 else min(LEAST_FLOOR, int(np.floor(least * 1.1)))
 
 
 def _marks(spots: Sequence[tuple[float, float, str]], far: float, symbol: str) -> list[dict]:

@@ -173,7 +173,7 @@ def test_the_gap_is_slid_and_a_situation_is_a_place_of_the_sliders(charts):
     app = opened("margins", {"scene.gap": "28"})
     assert app.segmented_control(key="situation").value == "twins"
     assert "The clean pair asks too" in seen(app).panels["c_scene"].sentence
-    well(app.select_slider(key="scene.gap").set_value(90).run())
+    well(app.select_slider(key="scene.gap").set_value(90.0).run())
     assert app.segmented_control(key="situation").value is None
     assert link_of(app)["scene.gap"] == "90"
     angles = dict(zip(charts["scene"].columns["what"], charts["scene"].columns["angle, degrees"], strict=True))
@@ -271,6 +271,7 @@ def test_with_the_margins_of_the_scripts_both_pay_the_same():
 def test_every_weight_and_rule_of_the_recipe_is_drawn(charts, weight: str, rule: str):
     found = seen(opened("margins", DMM | {"mixing.weight": weight, "mixing.rule": rule, "mixing.law": "beta_unfolded"}))
     assert ("decays" if rule == "released_decay" else "learned") in found.panels["c_margin"].chip
+    assert ("call" in charts["margin"].columns) == (rule == "released_decay")
     assert "Beta" in found.panels["c_law"].sentence
 
 
@@ -279,3 +280,13 @@ def test_another_mixing_than_dmm_is_not_taken_for_its_run():
     found = seen(opened("margins", SMALL | {"loss.kind": "triplet", "mixing.kind": "negative_item", "steps": "2"}))
     assert any("Not trained yet: these are the plans that DMM as in the paper" in text for text in found.texts)
     assert "as asked" in found.panels["c_margin"].chip
+
+
+def test_the_scene_is_taken_to_the_lab():
+    app = opened("margins", {"scene.lam": "0.6", "scene.margin": "0.2", "scene.rule": "constant"})
+    app.button(key="lab").click().run()
+    link = link_of(well(app))
+    assert {k: v for k, v in link.items() if not k.startswith("scene")} == {
+        "pairs.part": "lab",
+        "lab.rule": "constant",
+    }

@@ -31,7 +31,7 @@ def test_the_live_figure_falls_silent_as_lambda_is_slid(visit):
     expect(described(page, "c_scene")).to_have_attribute("aria-label", re.compile("0 of 4 points move"))
     expect(page.get_by_text("nobody is pulled and nobody is pushed")).to_be_visible()
     expect(page).to_have_url(re.compile(r"scene\.lam=0\.58"))
-    slid(page, "Gap, degrees", "ArrowLeft", 8)
+    slid(page, "Gap, degrees", "ArrowLeft", 20)
     expect(described(page, "c_scene")).to_have_attribute("aria-label", re.compile("4 of 4 points move"))
 
 

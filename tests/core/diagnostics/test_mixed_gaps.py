@@ -27,7 +27,6 @@ OTHER_RULES = {
     "two_lam_minus_one": (0.0003, 0.021, 0.92),
     "zero": (0.0003, 0.016, 0.94),
 }
-RULES = ("lam", *OTHER_RULES)
 
 
 def gap(*values: float) -> torch.Tensor:

@@ -124,6 +124,8 @@ def test_a_margin_that_stays_is_a_level_line_without_marks():
     chart = course(np.full(100, 0.3), full=0.4, epoch=256, below=None, level=1e-9, zero=None, x_title="call")
     assert not any("at" in word or "epoch" in word for word in said(chart))
     assert "never 0" in chart.alt
+    held = course(0.5 ** np.arange(60.0), full=1, epoch=60, below=30, level=1e-9, zero=None, x_title="step")
+    assert (held.spec["yAxis"]["min"], "1e−15" in said(held), "1e−300" in said(held)) == (-20, True, False)
     dead = course(np.zeros(5), full=0.0, epoch=256, below=1, level=1e-9, zero=1, x_title="call")
     assert "exactly 0 at 1" in said(dead)
 
