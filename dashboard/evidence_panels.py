@@ -147,10 +147,10 @@ def ours(results: Results, arm: str) -> None:
     with left:
         controls(results, arm)
         details(results, arm)
+        falling(results, arm)
     with right:
         reached(results)
         better_forms(results)
-        falling(results, arm)
     st.markdown(f":small[{results['note']} {provenance(results)}]".replace("[ ", "["))
 
 
