@@ -14,22 +14,24 @@ from torch.autograd.function import once_differentiable
 BLOCK = 2**18  # scores in a block: 1 MB of float32
 
 
-def hinge_sums(scores: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+def hinge_sums(scores: Tensor, lead: Tensor | float) -> tuple[Tensor, Tensor]:
     """What is short of the lead, summed over all rivals.
 
     Args:
         scores: (B, B), pair i on the diagonal; minus infinity where a pair takes no part.
-        asked: (B,) the highest score that a rival of pair i may have.
+        lead: a number, () or (B,): the lead that pair i is asked to have.
 
     Returns:
-        (B,) sum over j != i of [s_ij - asked_i]_+ and (B,) of [s_ji - asked_i]_+. Their gradient has no gradient of its
-        own: a second derivative is refused by torch. At the kink it is 0.
+        (B,) sum over j != i of [m_i + s_ij - s_ii]_+ and (B,) of [m_i + s_ji - s_ii]_+. Their gradient has no gradient
+        of its own: a second derivative is refused by torch. At the kink it is 0.
     """
-    return _HingeSums.apply(scores, asked)
+    each = lead if isinstance(lead, Tensor) else scores.new_full((), lead)
+    return _HingeSums.apply(scores, each.to(scores.dtype).expand(len(scores)))
 
 
-def hinge_worst(scores: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+def hinge_worst(scores: Tensor, lead: Tensor | float) -> tuple[Tensor, Tensor]:
     """As `hinge_sums`, over the worst rival of each pair alone."""
+    asked = scores.diagonal() - lead
     rivals = scores.masked_fill(torch.eye(len(scores), dtype=torch.bool, device=scores.device), -torch.inf)
     return torch.relu(rivals.amax(dim=1) - asked), torch.relu(rivals.amax(dim=0) - asked)
 
@@ -45,7 +47,8 @@ def _blocks(scores: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
 
 class _HingeSums(torch.autograd.Function):
     @staticmethod
-    def forward(scores: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(scores: Tensor, lead: Tensor) -> tuple[Tensor, Tensor]:
+        asked = scores.diagonal() - lead
         by_row, by_column = torch.zeros_like(asked), torch.zeros_like(asked)
         for first, rows, cost in _blocks(scores):
             own = asked[first : first + len(rows), None]
@@ -62,13 +65,15 @@ class _HingeSums(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_row: Tensor, by_column: Tensor) -> tuple[Tensor, Tensor]:
-        scores, asked = ctx.saved_tensors
-        force, relief = torch.empty_like(scores), torch.zeros_like(asked)
+        scores, lead = ctx.saved_tensors
+        asked = scores.diagonal() - lead
+        force, duty = torch.empty_like(scores), torch.zeros_like(asked)
         for first, rows, other in _blocks(scores):
             block, here = force[first : first + len(rows)], slice(first, first + len(rows))
             torch.gt(rows, asked[here, None], out=block).mul_(by_row[here, None]).diagonal(first).zero_()
-            relief[here] -= block.sum(dim=1)
+            duty[here] += block.sum(dim=1)
             torch.gt(rows, asked, out=other).mul_(by_column).diagonal(first).zero_()
-            relief -= other.sum(dim=0)
+            duty += other.sum(dim=0)
             block += other
-        return force, relief
+        force.diagonal().sub_(duty)
+        return force, duty

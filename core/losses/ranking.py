@@ -46,8 +46,9 @@ def ranking(a: Tensor, b: Tensor, p: Ranking, *, margin: Tensor | None = None, e
     """
     scores = similarity(a, b)
     role = barred(diagonal_roles(len(a), len(b), a.device), exclude)
-    asked = scores.diagonal() - (p.margin if margin is None else margin)
     over = hinge_sums if p.violation == "sum" else hinge_worst
-    rows, columns = over(without(scores, None if exclude is None else role == Role.EXCLUDED), asked)
+    rows, columns = over(
+        without(scores, None if exclude is None else role == Role.EXCLUDED), p.margin if margin is None else margin
+    )
     scale = 1 / len(a) ** 2 if p.normalise else 1.0
     return Paid({"a_to_b": Term(rows, weight=scale), "b_to_a": Term(columns, weight=scale)}, (Pairs(scores, role),))
