@@ -2,17 +2,20 @@
 
 import numpy as np
 import streamlit as st
+import torch
 
+from core.diagnostics import verdicts
 from core.diagnostics.released_margin import (
     EPOCH,
     FALL_PER_CALL,
+    GONE,
     Course,
     broadcast_hinge,
     margin_course,
+    margin_left,
     users,
     without_gradient,
 )
-from core.diagnostics.verdicts import Verdict
 from core.streams import stream
 from dashboard import words
 from dashboard.charts.grid import Cells, grid
@@ -21,7 +24,7 @@ from dashboard.charts.lens import course as course_chart
 from dashboard.panel import show
 from dashboard.view import Lens
 
-CALLS, LEVEL, USERS = 800, 1e-9, 8
+CALLS, USERS = 800, 8
 FORMS = {"min": "Min", "sum": "Sum"}
 APPLIED = {"paper": "paper", "released": "as released"}
 
@@ -35,14 +38,13 @@ def course(x: Lens) -> Course:
 def which_margin_applied(x: Lens) -> None:
     """The margin call by call, down to the last number above 0."""
     found = course(x)
-    below, zero = found.first_below(LEVEL), found.first_zero()
+    below, zero = found.first_below(GONE), found.first_zero()
     law = "U(½, 1)" if x.applied == "paper" else {"min": "U(0, ½)", "sum": "U(0, 1)"}[x.form]
     if x.applied == "paper":
         sentence = (
             f"λ is drawn anew from {law}: after {CALLS} calls {words.mixed('the margin')} still lies between "
             f"{words.number(min(found.margin))} and {words.number(max(found.margin))}."
         )
-        verdict = Verdict("as asked", "ok", "Every call asks for λm.")
     else:
         sentence = (
             f"Every call multiplies {words.mixed('the margin')} by a λ from {law}, for good: from "
@@ -50,8 +52,6 @@ def which_margin_applied(x: Lens) -> None:
         )
         sentence += f" and is **exactly 0** from call **{zero}** on." if zero else f"; after {CALLS} it is not yet 0."
         sentence += f" Epoch 0, whose weight is 0, takes {EPOCH} calls."
-        gone = found.margin[EPOCH - 1] < LEVEL
-        verdict = Verdict("gone too soon", "bad", sentence) if gone else Verdict("falling", "watch", sentence)
     fall = FALL_PER_CALL[x.form]
     why = (
         "The margin that the mixed loss is asked for in each call, on an axis where each line is fifty powers of ten.",
@@ -67,12 +67,12 @@ def which_margin_applied(x: Lens) -> None:
         full=x.margin,
         epoch=EPOCH,
         below=below if x.applied == "released" else None,
-        level=LEVEL,
+        level=GONE,
         zero=zero,
         x_title="call of the mixed loss",
         floor=FLOOR,
     )
-    show("lens", "Is the margin still there?", sentence, chart, why=why, verdict=verdict)
+    show("lens", "Is the margin still there?", sentence, chart, why=why, verdict=margin_left(found, x.applied))
 
 
 @st.cache_resource(max_entries=100, show_spinner=False)
@@ -83,8 +83,6 @@ def hinges(separation: float, asked: float, seed: int) -> np.ndarray:
 
 def who_pays(x: Lens, seed: int, *, released: bool) -> None:
     """The table of hinges: all of it as released, its diagonal where each user pays for itself."""
-    import torch
-
     hinge = hinges(x.separation, x.asked, seed)
     own = np.eye(USERS, dtype=bool)
     counted = np.ones_like(own) if released else own
@@ -105,7 +103,6 @@ def who_pays(x: Lens, seed: int, *, released: bool) -> None:
         if bool((hinge > 0).all())
         else f" {'Everyone learns' if silent == 0 else f'{silent} of {USERS} learn nothing'}."
     )
-    verdict = Verdict("all awake", "ok", sentence) if silent == 0 else Verdict(f"{silent} silent", "watch", sentence)
     largest = max(float(hinge.max()), 1e-9)
     cells = [Cells.of("negatives", hinge / largest, counted)]
     texts = [
@@ -126,4 +123,11 @@ def who_pays(x: Lens, seed: int, *, released: bool) -> None:
         darkest=0.46, alt=f"{int((counted & (hinge > 0)).sum())} of {int(counted.sum())} hinges paid, mean {mean:.3f}.",
     )  # fmt: skip
     title = "As released: who pays for whom?" if released else "Repaired: who pays for whom?"
-    show(f"users_{'released' if released else 'own'}", title, sentence, chart, why=why, verdict=verdict)
+    show(
+        f"users_{'released' if released else 'own'}",
+        title,
+        sentence,
+        chart,
+        why=why,
+        verdict=verdicts.awake(silent, USERS),
+    )

@@ -15,10 +15,12 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from core.diagnostics.registry import diagnostic
+from core.diagnostics.verdicts import Verdict
 
 Form = Literal["min", "sum"]
 Applied = Literal["paper", "released"]
 EPOCH = 256
+GONE = 1e-9  # a margin below it is none
 FALL_PER_CALL = {"min": math.log(0.5) - 1, "sum": -1.0}  # E[log lam] for U(0, ½) and U(0, 1)
 
 
@@ -74,6 +76,28 @@ def margin_course(applied: Applied, form: Form, margin: float, calls: int, seed:
         lams.append(lam)
         margins.append(lam * margin if applied == "paper" else left)
     return Course(tuple(lams), tuple(margins))
+
+
+@diagnostic(
+    "margin_left",
+    title="Margin left when it counts",
+    source="the margin after the first epoch, in which the mixed loss still weighs 0",
+    origin="designed",
+    values="as asked, falling, gone too soon",
+    chance="as asked",
+)
+def margin_left(found: Course, applied: Applied) -> Verdict:
+    """Whether there is a margin left once the mixed loss counts.
+
+    Args:
+        found: at least one call.
+        applied: the rule that made it.
+    """
+    if applied == "paper":
+        return Verdict("as asked", "ok", "Every call asks for λm.")
+    after = found.margin[min(EPOCH, len(found.margin)) - 1]
+    text = f"After {EPOCH} calls, when the mixed loss begins to count, the margin is {after:.1g}."
+    return Verdict("gone too soon", "bad", text) if after < GONE else Verdict("falling", "watch", text)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from core.diagnostics.released_margin import (
     Users,
     broadcast_hinge,
     margin_course,
+    margin_left,
     users,
     without_gradient,
 )
@@ -92,3 +93,16 @@ def test_both_agree_while_nothing_is_clipped():
     hinge = broadcast_hinge(found, 2.0)
     assert bool((hinge > 0).all())
     assert float(hinge.mean()) == pytest.approx(float(hinge.diagonal().mean()))
+
+
+@pytest.mark.parametrize(
+    ("applied", "form", "calls", "word"),
+    [
+        ("paper", "min", 800, "as asked"),
+        ("released", "min", 800, "gone too soon"),
+        ("released", "sum", 800, "gone too soon"),
+        ("released", "sum", 10, "falling"),
+    ],
+)
+def test_the_verdict_is_about_the_margin_after_the_first_epoch(applied: str, form: str, calls: int, word: str):
+    assert margin_left(margin_course(applied, form, 1.5, calls), applied).word == word
