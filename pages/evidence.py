@@ -2,21 +2,15 @@
 
 import streamlit as st
 
-from core.data.movielens import TERMS
 from core.experiments.command import settings
-from core.experiments.folder import ExperimentFolder
-from core.experiments.progress import finished, start
 from core.experiments.tasks import tasks
 from core.refusal import Refusal
 from dashboard import evidence_panels as panels
 from dashboard.controls import knob
-from dashboard.evidence import Results, challengers, command_for, own_folder, results_of, title_of
+from dashboard.evidence import Results, challengers, results_of, title_of
+from dashboard.evidence_run import run_here
 from dashboard.link import change, replace, view
 
-RATINGS = (
-    "Results of MovieLens must not be passed on, so none come along. Run it on ratings of yours (`ml-100k.zip`, "
-    "`ml-1m.zip`, or a CSV of user,item,rating):"
-)
 TASKS = {"retrieval": "find across", "recommender": "recommend", "missing": "do without"}
 SETS = {"mfeat": "digits", "emoji": "emoji"}
 THEIRS = {
@@ -50,43 +44,6 @@ def controls() -> None:
         if results and len(keys := challengers(results)) > 1:
             held(results)
             knob("evidence.arm", names={key: title_of(results, key) for key in keys}, options=keys, width=240)
-
-
-def run_here(task: str, data: str) -> None:
-    """Start our own run of the experiment, watch it, or say what to run."""
-    folder = ExperimentFolder(own_folder(task, data))
-    if folder.is_alive():
-        done, total = finished(folder)
-        st.progress(done / total, f"{done} of {total} trainings are done; they go on when this page is closed.")
-        if st.button("Stop", icon=":material/stop:", help="What is finished stays, and the same button goes on."):
-            folder.ask_to_stop()
-        return
-    st.markdown(RATINGS if task == "recommender" else "Run it on this machine, here or from the command line:")
-    st.code(command_for(task, data), language="bash")
-    if task == "recommender":
-        movielens(folder)
-    elif st.button("Run it here", icon=":material/play_arrow:", key="evidence_run"):
-        begin(folder, task, data=data)
-
-
-def begin(folder: ExperimentFolder, task: str, accept_terms: bool = False, **flat: str) -> None:
-    """Start the experiment, and look at what it makes."""
-    with st.spinner("Starting ..."):
-        start(settings(task, flat, accept_terms), folder)
-    change("evidence.source", "yours")
-    st.rerun()
-
-
-def movielens(folder: ExperimentFolder) -> None:
-    """The user's own ratings, or MovieLens-100k once its terms are accepted."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        path = st.text_input("File of ratings on this machine", key="evidence_ratings", width=320)
-        if st.button("Run it here", icon=":material/play_arrow:", key="evidence_run", disabled=not path):
-            begin(folder, "recommender", ratings=path)
-        with st.popover("Use MovieLens-100k", icon=":material/download:"):
-            st.markdown(TERMS)
-            if st.button("I accept these terms: fetch it and run", key="evidence_accept"):
-                begin(folder, "recommender", accept_terms=True)
 
 
 def open_on_play(results: Results, arm: str) -> None:

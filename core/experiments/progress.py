@@ -1,6 +1,7 @@
 """Starting an experiment that outlives whoever started it, and how far it has come."""
 
 import os
+import time
 
 from core.environment import code_version
 from core.experiments.folder import ExperimentFolder, wanted
@@ -8,9 +9,16 @@ from core.experiments.settings import Experiment
 from core.experiments.tasks import tasks
 from core.runs.launch import detach
 
+PATIENCE = 20.0
+POLL = 0.1
+VOICE = "python -m core experiment: "
+
 
 def start(asked: Experiment, folder: ExperimentFolder) -> None:
-    """Run an experiment in a process of its own, leaving a core to the app; unless it runs already."""
+    """Run an experiment in a process of its own, leaving a core to the app; unless it runs already.
+
+    Returns once it works, or has said why it does not.
+    """
     if folder.is_alive():
         return
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -19,7 +27,20 @@ def start(asked: Experiment, folder: ExperimentFolder) -> None:
     words += ["--workers", str(max(1, (os.cpu_count() or 2) - 1))]
     words += ["--ratings", asked.ratings] if asked.ratings else []
     folder.write_asked(asked)
+    (folder.path / "log.txt").unlink(missing_ok=True)
     detach(words, folder.path / "log.txt")
+    until = time.monotonic() + PATIENCE
+    while not folder.is_alive() and not last_words(folder) and time.monotonic() < until:
+        time.sleep(POLL)
+
+
+def last_words(folder: ExperimentFolder) -> str:
+    """Why a command that was started here ended without results; empty where it did not."""
+    try:
+        lines = (folder.path / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[-1].removeprefix(VOICE) if lines and lines[-1].startswith(VOICE) else ""
 
 
 def finished(folder: ExperimentFolder) -> tuple[int, int]:

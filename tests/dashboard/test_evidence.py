@@ -170,11 +170,21 @@ def test_a_file_that_is_no_result_of_this_version_is_not_shown(content):
 def test_run_here_starts_the_command_and_looks_at_what_it_will_make(monkeypatch):
     started: list[list[str]] = []
     monkeypatch.setattr(progress, "detach", lambda words, log: started.append(words))
+    monkeypatch.setattr(progress, "PATIENCE", 0)
     page = opened("evidence", {"evidence.task": "retrieval"})
     well(page.button(key="evidence_run").click().run())
     assert started[0][:3] == ["experiment", "retrieval", "--out"]
     assert Path(started[0][3]) == evidence.own_folder("retrieval", "mfeat")
     assert link_of(page)["evidence.source"] == "yours"
+
+
+def test_a_command_that_ended_early_says_why(monkeypatch):
+    folder = evidence.own_folder("missing", "mfeat")
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("  3%| 5/176\npython -m core experiment: arm 'base' failed: no room left\n")
+    assert [each.value for each in opened("evidence", {}).info] == ["arm 'base' failed: no room left"]
+    (folder / "log.txt").write_text("100%| 176/176\n{}\n")
+    assert not opened("evidence", {}).info
 
 
 def test_a_running_experiment_shows_how_far_it_is_and_can_be_stopped(monkeypatch):
