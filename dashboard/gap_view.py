@@ -23,7 +23,7 @@ from core.diagnostics.synthetic import Batch
 from core.streams import stream
 from dashboard.view import Lab
 
-MANY, PLANS = 128, 20
+MANY, PLANS, FEWER = 128, 16, 12
 COUNTED, DOTS = 128, tuple(np.linspace(0.1, 1, 10))
 GAP = torch.linspace(0, 1, 101, dtype=torch.float64)
 
@@ -82,7 +82,7 @@ def hardness(s: Setting, seed: int) -> Hardness:
 
 @st.cache_resource(max_entries=200, show_spinner=False)
 def _hardness(s: Setting, seed: int) -> Hardness:
-    return hardness_curve(s, made(s, seed), seed, count=PLANS)
+    return hardness_curve(s, made(s, seed), seed, count=FEWER)
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)

@@ -16,7 +16,7 @@ from core.losses.registry import LOSSES, LossEntry
 from core.losses.triplet import Triplet
 from core.paid import Paid, Term
 from core.streams import stream
-from dashboard import gradient_view, panel
+from dashboard import gap_view, gradient_view, panel
 from dashboard.charts.chart import Chart
 from dashboard.view import Pairs
 from tests.dashboard.apps import SMALL, link_of, opened, seen, train, view_of, well
@@ -253,7 +253,7 @@ def test_the_lab_shows_why_easy_pairs_fall_silent_and_what_wakes_them(charts):
     others = [kind for kind in table["kind"] if kind == "negatives"]
     assert len(others) + len(lit) == int((mixed.weight > 0).sum())
     counted = dict(zip(charts["counters"].columns["what"], charts["counters"].columns["mixed"], strict=True))
-    mean = averaged(s, batch, 0, 20, even=True)
+    mean = averaged(s, batch, 0, gap_view.PLANS, even=True)
     assert list(counted.values()) == pytest.approx([mean.share, mean.partner, mean.silent])
     assert charts["counters"].columns["clean"] == [0, 0, 1]
 
