@@ -27,7 +27,8 @@ def test_keyword_arguments_are_the_params():
 def test_what_the_issue_asks_for_is_there():
     asked = "histogram force motion share_by_hardness share_of_hardest alignment uniformity effective_rank spectrum "
     asked += "modality_gap knn linear_probe retrieval missing_modalities pca umap trustworthiness structure collapsed "
-    asked += "dead_margin progress"
+    asked += "dead_margin progress mixed_activity hardness_curve partner_probability expected_push pair_phase "
+    asked += "little_far resting_similarity released_margin margin_left broadcast_hinge"
     assert set(asked.split()) <= set(DIAGNOSTICS.keys())
 
 
