@@ -182,6 +182,25 @@ def provenance(results: Results) -> str:
     )
 
 
+def on_the_edge(results: Results) -> list[str]:
+    """Titles of the arms that preferred the smallest or the largest value they could try: a wider range may help."""
+    found = []
+    for arm in results["arms"]:
+        tried = [float(value) for each in arm["tries"] for value in each["link"].values()]
+        chosen = [float(value) for value in arm["chosen"].values()]
+        if len(arm["tries"]) > 1 and chosen and chosen[0] in (min(tried), max(tried)):
+            found.append(arm["title"])
+    return found
+
+
+def edge_sentence(results: Results) -> str:
+    """How many arms lie on the edge of what was tried; empty where none does."""
+    count, of = len(on_the_edge(results)), len(results["arms"])
+    return f"{count} of {of} arms preferred the end of the range that they could try; a wider one may help them." * (
+        count > 0
+    )
+
+
 def command_for(task: str, data: str) -> str:
     """The command that makes the results, among the user's own files, where the page finds them."""
     own = " --ratings FILE" if task == "recommender" else f" --data {data}"

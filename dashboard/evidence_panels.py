@@ -15,6 +15,7 @@ from dashboard.evidence import (
     along_drops,
     best,
     chip_of,
+    edge_sentence,
     improvement_sentence,
     improvements,
     log_intervals,
@@ -151,7 +152,8 @@ def ours(results: Results, arm: str) -> None:
     with right:
         reached(results)
         better_forms(results)
-    st.markdown(f":small[{results['note']} {provenance(results)}]".replace("[ ", "["))
+    said = " ".join(filter(None, (results["note"], provenance(results), edge_sentence(results))))
+    st.markdown(f":small[{said}]")
 
 
 def _table(part: Any, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -306,6 +306,7 @@ def test_the_page_says_of_a_shipped_result_what_it_says(file):
     text = "\n".join(page.texts)
     assert evidence.verdict_sentence(made, "dmm") in text
     assert evidence.improvement_sentence(made) in text
+    assert evidence.edge_sentence(made) in text
     for row in (r for r in made["differences"] if r["arm"] == "dmm" and r["measure"] == made["primary"]):
         assert any(abs(100 * row["mean"] - value) < 1e-9 for value in page.panels["c_controls"].numbers)
 
@@ -323,3 +324,12 @@ def test_the_way_down_is_that_of_the_file():
 def test_without_drop_rates_there_is_no_way_down():
     assert evidence.along_drops(planted(LEVELS), ("dmm", "base")) is None
     assert "c_falling" not in seen(opened("evidence", YOURS)).panels
+
+
+def test_arms_on_the_edge_of_what_was_tried_are_counted():
+    tries = [{"link": {"loss.margin": m}} for m in ("0.1", "0.3", "0.5")]
+    arms = [{"title": m, "tries": tries, "chosen": {"loss.margin": m}} for m in ("0.1", "0.3", "0.5")]
+    assert evidence.on_the_edge({"arms": arms}) == ["0.1", "0.5"]
+    assert evidence.edge_sentence({"arms": arms}).startswith("2 of 3 arms preferred the end of the range")
+    assert evidence.edge_sentence({"arms": arms[1:2]}) == ""
+    assert evidence.on_the_edge({"arms": [arms[0] | {"tries": tries[:1]}]}) == []
