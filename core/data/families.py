@@ -1,34 +1,23 @@
 """Which emoji belong to one family: one thing in several versions, so that one version gives the other away.
 
-Versions are gender, direction, colour, size, hour, state, and the sign on a common plate. The rule reads the English
-name and the subgroup, nothing else:
+Versions are gender and age, direction, colour, size, hour, digit and state. The rule reads the English name and the
+subgroup, nothing else:
 
-1. Some subgroups are one plate with different signs on it, and are a family each: heads of people, forbidding signs,
-   arrows, zodiac signs, buttons of a player, punctuation marks, keycaps, letters in squares, flags.
+1. Two subgroups are a family each: heads of people, and keycaps.
 2. Elsewhere the name is stripped to its bare form. It ends before its first preposition ("sun behind cloud" is a
    sun); words that tell who, which way, which colour, size or state are dropped (man, woman, left, oncoming, red,
    small, open, ...), "tiger face" is a tiger, and plurals become singular.
 3. A small table joins what is one pattern under several words (mermaid and merman, o'clock and thirty, all medals).
 
 What is left apart may stand on both sides of a split: different things that share a noun (a soccer ball and a crystal
-ball, a bear and a polar bear, a broken heart and a growing one), and faces of different expression, of people and of
-cats.
+ball, a bear and a polar bear, a broken heart and a growing one), different signs in one frame (the zodiac, letters, the
+buttons of a player), and faces of different expression, of people and of cats.
 """
 
 import re
 from collections.abc import Mapping
 
-SETS: Mapping[int, str] = {
-    23: "person",
-    84: "forbidding sign",
-    85: "arrow",
-    87: "zodiac sign",
-    88: "player button",
-    91: "punctuation mark",
-    94: "keycap",
-    95: "letters",
-    97: "flag",
-}
+SETS: Mapping[int, str] = {23: "person", 94: "keycap"}
 BEFORE_A_PLACE = (
     "with without of in on behind over at from by under to into facing showing pointing tilted getting wearing"
 )

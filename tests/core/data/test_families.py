@@ -40,9 +40,8 @@ def test_gender_variants_are_one_family():
     [
         (0x1F550, 0x1F567, 24),
         (0x1F311, 0x1F31D, 13),
-        (0x2648, 0x2653, 12),
     ],
-    ids=["clock faces", "moons", "zodiac signs"],
+    ids=["clock faces", "moons"],
 )
 def test_a_run_of_codepoints_is_one_family(low, high, count):
     run = coded(low, high)
@@ -68,7 +67,7 @@ def test_a_run_of_codepoints_is_one_family(low, high, count):
         ("thumbs up", "thumbs down"),
         ("Santa Claus", "Mrs. Claus", "Mx Claus"),
         ("red apple", "green apple"),
-        ("right arrow", "TOP arrow"),
+        ("right arrow", "down-left arrow", "up-down arrow"),
     ],
     ids=lambda names: names[0],
 )
@@ -80,7 +79,16 @@ def test_near_copies_are_one_family(names):
 
 def test_different_things_are_different_families():
     things = ("dog", "wolf", "pizza", "rocket", "red heart", "violin", "zebra", "twelve o’clock", "crescent moon")
-    moods = ("grinning cat", "crying cat", "grinning face", "crying face", "broken heart", "growing heart")
+    moods = (
+        "grinning cat",
+        "crying cat",
+        "grinning face",
+        "crying face",
+        "broken heart",
+        "growing heart",
+        "Aries",
+        "Leo",
+    )
     wanted = (*things, *moods)
     found = {r["en"]: kin(r) for r in records() if r["en"] in wanted}
     assert len(set(found.values())) == len(wanted)
