@@ -92,7 +92,7 @@ def best(results: Results, key: str) -> Row | None:
 def measure_title(results: Results, measure: str) -> str:
     """The name of a measure: from the file, else from its key."""
     known = results["titles"].get(measure)
-    return known or measure.partition(".")[2].replace("+", " + ")
+    return known or measure.partition(".")[2].replace("+", " + ").replace("_", " → ")
 
 
 def points(value: float) -> str:

@@ -333,3 +333,9 @@ def test_arms_on_the_edge_of_what_was_tried_are_counted():
     assert evidence.edge_sentence({"arms": arms}).startswith("2 of 3 arms preferred the end of the range")
     assert evidence.edge_sentence({"arms": arms[1:2]}) == ""
     assert evidence.on_the_edge({"arms": [arms[0] | {"tries": tries[:1]}]}) == []
+
+
+def test_measures_are_named_for_readers():
+    made = {"titles": {"r1": "R@1"}}
+    names = [evidence.measure_title(made, key) for key in ("r1", "r1.fou_kar", "accuracy.fou+zer")]
+    assert names == ["R@1", "fou → kar", "fou + zer"]
