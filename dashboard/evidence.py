@@ -173,9 +173,10 @@ def improvement_sentence(results: Results) -> str:
 def provenance(results: Results) -> str:
     """Where the numbers come from: data, budget, date and versions."""
     asked, sizes, versions = results["asked"], results["sizes"], results["versions"]
+    own = ", a budget set for this run and not the task's own" if asked["steps"] else ""
     return (
         f"{asked['seeds']} seeds; every arm tuned {asked['configurations']} configurations on "
-        f"{len(results['tuning_seeds'])} other seeds, on validation alone; {results['recipe']['steps']} steps; "
+        f"{len(results['tuning_seeds'])} other seeds, on validation alone; {results['recipe']['steps']} steps{own}; "
         f"{sizes['train']:,} to train, {sizes['validation']:,} to validate, {sizes['test']:,} to test. "
         f"{results['date']}, code {results['code']}, torch {versions['torch']}, Python {versions['python']}. "
         "The split is one and the same for all seeds, so the intervals speak of training, not of other data."

@@ -339,3 +339,10 @@ def test_measures_are_named_for_readers():
     made = {"titles": {"r1": "R@1"}}
     names = [evidence.measure_title(made, key) for key in ("r1", "r1.fou_kar", "accuracy.fou+zer")]
     assert names == ["R@1", "fou → kar", "fou + zer"]
+
+
+def test_a_budget_of_ones_own_is_said():
+    made = planted(LEVELS)
+    assert "6 steps, a budget set for this run" in evidence.provenance(made)
+    made["asked"]["steps"] = 0
+    assert "6 steps; 72 to train" in evidence.provenance(made)
