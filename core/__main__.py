@@ -118,12 +118,16 @@ def _train(known: argparse.Namespace, rest: list[str]) -> int:
     if known.threads < 1:
         raise Refusal(f"--threads {known.threads}: expected a whole number from 1")
     recipe = _recipe(known.recipe, _flags(rest))
+    from core.data.loading import load
+    from core.runs.fit import remarks
     from core.runs.worker import prepare
 
     try:
         folder = prepare(recipe, RunFolder(known.out) if known.out else None, known.threads)
     except OSError as error:
         raise Refusal(f"{error.filename} cannot be written ({error.strerror}); name a new folder with --out") from error
+    for remark in remarks(recipe, load(recipe.data)):
+        print(remark, file=sys.stderr)
     return _finish(folder, known.checkpoint_seconds)
 
 

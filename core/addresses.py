@@ -11,18 +11,19 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from core.params import Params, domain
+from core.params import Params, domain, matters
 
 P = TypeVar("P", bound=Params)
 
 
 @dataclass(frozen=True)
 class Knob:
-    """One field of a schema: its address, its definition and its present value."""
+    """One field of a schema: its address, its definition, its present value, and whether that has any effect now."""
 
     address: str
     field: FieldInfo
     value: Any
+    matters: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def knobs(p: Params, prefix: str = "") -> Iterator[Knob]:
         if isinstance(value, Params):
             yield from knobs(value, f"{prefix}{name}.")
         else:
-            yield Knob(prefix + name, field, value)
+            yield Knob(prefix + name, field, value, matters(p, field))
 
 
 def spell(value: Any) -> str:

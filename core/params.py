@@ -32,6 +32,21 @@ class Params(BaseModel):
         }
 
 
+def only(**when: Any) -> dict[str, Any]:
+    """For `Field(json_schema_extra=...)`: the field matters only where other fields of its params hold these values.
+
+    A value is one, or a tuple of several.
+    """
+    return {"only": {name: list(values) if isinstance(values, tuple) else [values] for name, values in when.items()}}
+
+
+def matters(p: Params, field: FieldInfo) -> bool:
+    """Whether a field of `p` has any effect beside the present values of the others."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    needed: Any = extra.get("only", {})
+    return all(getattr(p, name) in values for name, values in needed.items())
+
+
 @dataclass(frozen=True)
 class Domain:
     """What a field can hold. `kind` is the type of one value; `low` and `high` are inclusive unless `open_low`."""

@@ -83,7 +83,7 @@ def more() -> None:
             knob("lane.on")
             knob("speed")
         for title, places in groups.items():
-            inside = [k.address for k in knobs(view().recipe()) if k.address.startswith(places)]
+            inside = [k.address for k in knobs(view().recipe()) if k.matters and k.address.startswith(places)]
             rest = [a for a in inside if a not in FRONT and not a.endswith(".kind")]
             if rest:
                 st.markdown(f"**{title}**")

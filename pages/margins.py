@@ -21,7 +21,9 @@ PARTS = {
 
 
 def more() -> None:
-    rest = [k.address for k in knobs(view()) if k.address.startswith("mixing.") and k.address not in FRONT]
+    rest = [
+        k.address for k in knobs(view()) if k.matters and k.address.startswith("mixing.") and k.address not in FRONT
+    ]
     with st.popover("More", icon=":material/tune:", type="tertiary"):
         if rest:
             st.markdown("**DMM of your recipe**")

@@ -4,8 +4,8 @@ import streamlit as st
 
 from core.recipe import Recipe
 from core.refusal import Refusal
+from core.runs.fit import check_fit, remarks
 from core.runs.folder import MOVING, DamagedRun, RunFolder, Status
-from core.runs.trainer import check_fit
 from dashboard import stage, transport
 from dashboard.lab import data_of, find, first_frame, follow_change
 from dashboard.link import replace, view, write_link
@@ -112,4 +112,6 @@ try:
 except Refusal as error:
     st.error(str(error))
 else:
+    for remark in dict.fromkeys(said for _, recipe in lanes() for said in remarks(recipe, data_of(recipe))):
+        st.markdown(f":small[{remark}]")
     show(lanes())

@@ -104,6 +104,17 @@ def test_the_last_line_is_one_object_of_flat_numbers_and_shares(tmp_path):
     assert result["metrics"] == RunFolder(tmp_path / "run").result()["metrics"]
 
 
+def test_what_may_surprise_in_a_recipe_is_said_before_it_trains(say):
+    said = say("train", *words(SMALL), "--loss.kind", "alignment", "--mixing.kind", "dmm", "--method.batch", "15")
+    assert said.code == 0
+    notes = [line for line in said.err if line.endswith(".")]
+    assert [note.split(",")[0] for note in notes] == [
+        "Alignment only (no negatives) knows no margin",
+        "In each batch of 15",
+    ]
+    assert not [line for line in say("train", *words(SMALL)).err if line.endswith(".")]
+
+
 def test_a_recipe_file_is_the_base_and_flags_change_it(say, tmp_path):
     first = say("train", *words(SMALL), "--loss.kind", "dcl")
     file = tmp_path / "recipe.json"

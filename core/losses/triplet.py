@@ -9,7 +9,7 @@ from torch import Tensor
 from core.losses.registry import loss
 from core.losses.scores import distance
 from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles
-from core.params import Params
+from core.params import Params, only
 
 
 class Triplet(Params):
@@ -23,6 +23,7 @@ class Triplet(Params):
         False,
         title="As released",
         description="Compare everyone's positive with everyone's nearest negative (DMM code).",
+        json_schema_extra=only(over="min"),
     )
 
 

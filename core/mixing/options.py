@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from core.mixing.registry import Level, Side
-from core.params import Params
+from core.params import Params, only
 
 FixedRule = Literal["lam", "constant", "one_minus_lam", "two_lam_minus_one", "zero"]
 MarginRule = Literal["lam", "constant", "one_minus_lam", "two_lam_minus_one", "zero", "learned", "released_decay"]
@@ -29,15 +29,44 @@ class DMM(Params):
     law: Law = Field(
         "uniform", title="λ law", description="How the share of the anchor is drawn; β is folded into [½, 1] or not."
     )
-    low: float = Field(0.5, ge=0, le=1, title="λ from", description="Lower end of the uniform law.")
-    high: float = Field(1.0, ge=0, le=1, title="λ to", description="Upper end of the uniform law.")
-    concentration: float = Field(2.0, gt=0, le=20, title="β concentration", description="α of Beta(α, α).")
-    fixed: float = Field(0.75, ge=0, le=1, title="Fixed λ", description="The share under the fixed law.")
+    low: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="λ from",
+        description="Lower end of the uniform law.",
+        json_schema_extra=only(law="uniform"),
+    )
+    high: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        title="λ to",
+        description="Upper end of the uniform law.",
+        json_schema_extra=only(law="uniform"),
+    )
+    concentration: float = Field(
+        2.0,
+        gt=0,
+        le=20,
+        title="β concentration",
+        description="α of Beta(α, α).",
+        json_schema_extra=only(law=("beta", "beta_unfolded")),
+    )
+    fixed: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        title="Fixed λ",
+        description="The share under the fixed law.",
+        json_schema_extra=only(law="fixed"),
+    )
     per_sample: bool = Field(False, title="λ per sample", description="One λ for each anchor, not one a batch.")
     share: Literal["sample", "pair"] = Field(
         "sample",
         title="λ per",
         description="With λ per sample: for each one, or for two that are partners of each other.",
+        json_schema_extra=only(per_sample=True),
     )
     partner: Partner = Field(
         "flip",
@@ -45,12 +74,27 @@ class DMM(Params):
         description="Who is mixed in: the batch turned round, shifted, shuffled, shuffled so that nobody meets itself; "
         "the most or least similar anchor; one of the same or another class; an item of past batches.",
     )
-    shift: int = Field(1, ge=1, le=4095, title="Shift", description="By how many places the partner roll shifts.")
-    bank: int = Field(256, ge=1, le=4096, title="Bank size", description="Past items that the partner bank keeps.")
+    shift: int = Field(
+        1,
+        ge=1,
+        le=4095,
+        title="Shift",
+        description="By how many places the partner roll shifts.",
+        json_schema_extra=only(partner="roll"),
+    )
+    bank: int = Field(
+        256,
+        ge=1,
+        le=4096,
+        title="Bank size",
+        description="Past items that the partner bank keeps.",
+        json_schema_extra=only(partner="bank"),
+    )
     append: bool = Field(
         False,
         title="Bank positive as negative",
         description="A bank partner's own positive is a negative of the mixed anchor, as that of a batch partner is.",
+        json_schema_extra=only(partner="bank"),
     )
     alone: Literal["keep", "leave_out"] = Field(
         "keep", title="Own partner", description="Whether an anchor that met itself pays in the mixed loss."
@@ -67,15 +111,24 @@ class DMM(Params):
         le=100,
         title="Pull to λm",
         description="Weight of the squared distance of the learned rule from λm; without it a hinge learns margin 0.",
+        json_schema_extra=only(rule="learned"),
     )
     level: Level = Field(
         "input", title="Mix", description="The inputs of the encoder, a hidden layer, or its embeddings."
     )
-    layer: int = Field(1, ge=1, le=6, title="Hidden layer", description="Which one is mixed, counted from the input.")
+    layer: int = Field(
+        1,
+        ge=1,
+        le=6,
+        title="Hidden layer",
+        description="Which one is mixed, counted from the input.",
+        json_schema_extra=only(level="hidden"),
+    )
     renormalise: Renormalise = Field(
         "unit",
         title="Mixed embeddings",
         description="Scaled to length 1, left short, or taken from the arc between the two.",
+        json_schema_extra=only(level="embedding"),
     )
     side: Side = Field(
         "a",
@@ -86,6 +139,7 @@ class DMM(Params):
         "own",
         title="Margin by λ of",
         description="With side each: each modality's own λ, or that of the last one for all, as in the released GMC.",
+        json_schema_extra=only(side="each"),
     )
     target: Target = Field(
         "hard",
@@ -99,7 +153,10 @@ class DMM(Params):
         "all", title="Mixed terms", description="Of a composite loss: all but cycles, or the alignment terms alone."
     )
     dropout: Literal["own", "shared"] = Field(
-        "own", title="Dropout", description="Whether the mixed pass draws masks of its own or shares the clean ones."
+        "own",
+        title="Dropout",
+        description="Whether the mixed pass draws masks of its own or shares the clean ones.",
+        json_schema_extra=only(level=("input", "hidden")),
     )
     sequence: MaskRule = Field(
         "union", title="Sequence mask", description="Which steps of a mixed sequence count: of either, own, of both."
@@ -114,9 +171,26 @@ class DMM(Params):
         title="Weight",
         description="How the mixed loss comes in: t / (t + half), at once, as a ramp, as half a cosine, or never.",
     )
-    half: float = Field(30, gt=0, le=1000, title="Half at", description="Where the ratio is ½, or the ramp full.")
-    unit: Literal["epoch", "step"] = Field("epoch", title="Counted in", description="Unit of the weight's clock.")
-    start: Literal[0, 1] = Field(0, title="Counted from", description="What the clock shows at the very first step.")
+    half: float = Field(
+        30,
+        gt=0,
+        le=1000,
+        title="Half at",
+        description="Where the ratio is ½, or the ramp full.",
+        json_schema_extra=only(weight=("ratio", "linear", "cosine")),
+    )
+    unit: Literal["epoch", "step"] = Field(
+        "epoch",
+        title="Counted in",
+        description="Unit of the weight's clock.",
+        json_schema_extra=only(weight=("ratio", "linear", "cosine")),
+    )
+    start: Literal[0, 1] = Field(
+        0,
+        title="Counted from",
+        description="What the clock shows at the very first step.",
+        json_schema_extra=only(weight=("ratio", "linear", "cosine")),
+    )
     scale: float = Field(1, ge=0, le=10, title="Scale", description="Factor on the whole mixed loss.")
 
     @model_validator(mode="after")

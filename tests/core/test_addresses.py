@@ -6,6 +6,8 @@ import pytest
 from pydantic import Field
 
 from core.addresses import choices, flatten, knobs, read, spell
+from core.catalogue import REGISTRIES
+from core.mixing.dmm import DMM
 from core.params import Params, domain
 from core.recipe import Recipe
 
@@ -96,6 +98,26 @@ def test_every_address_of_the_recipe_can_be_said_and_read():
         again, refused = read({knob.address: spell(knob.value)}, Recipe())
         assert refused == [], knob.address
         assert again == Recipe()
+
+
+def test_a_knob_says_whether_it_has_any_effect_beside_the_others():
+    mixing, refused = read({"law": "beta", "partner": "roll", "per_sample": "on"}, DMM())
+    assert refused == []
+    idle = {knob.address for knob in knobs(mixing) if not knob.matters}
+    assert {"low", "high", "fixed", "bank", "layer", "prior", "renormalise"} <= idle
+    assert {"law", "concentration", "shift", "share", "half", "dropout"}.isdisjoint(idle)
+
+
+def test_what_a_knob_waits_for_is_a_value_that_can_be_chosen():
+    for registry in REGISTRIES:
+        for entry in registry:
+            fields = entry.params.model_fields
+            for name, field in fields.items():
+                needed = (field.json_schema_extra or {}).get("only", {})
+                assert name not in needed
+                for other, values in needed.items():
+                    known = domain(fields[other])
+                    assert set(values) <= set(known.choices or (True, False)), f"{entry.key}.{name}"
 
 
 def test_choices_are_found_by_address():

@@ -12,8 +12,8 @@ DESIGN = {
     "teacher_scores", "log_prob_policy", "log_prob_reference", "margin", "temperature", "exclude",
 }  # fmt: skip
 EMBEDDINGS = (
-    "a", "b", "views", "modalities", "joint", "context", "other_context", "heads", "negatives", "bank", "teacher", "sequence", "bags",
-    "other_bags",
+    "a", "b", "views", "modalities", "joint", "context", "other_context", "heads", "negatives", "bank", "teacher",
+    "sequence", "bags", "other_bags",
 )  # fmt: skip
 SHARES = ("margin", "gate", "node_weight")
 MASKS = ("mask", "bag_mask", "exclude")

@@ -370,6 +370,24 @@ def test_a_knob_that_moves_leaves_the_playback_of_the_run_before(started):
     assert app.button(key="play").label == "Play"
 
 
+def test_what_may_surprise_in_a_recipe_is_said_above_the_charts():
+    odd = SMALL | {"mixing.kind": "dmm", "loss.kind": "ranking", "method.batch": "15"}
+    sentence = "In each batch of 15, 1 item is its own partner, unmixed"
+    assert says(opened("play", odd), sentence)
+    assert not says(opened("play", odd | {"method.batch": "16"}), sentence)
+    second = {"lane.on": "on", "lane.mixing.kind": "dmm", "lane.loss.kind": "ranking", "method.batch": "15"}
+    assert says(opened("play", SMALL | second), sentence)
+
+
+def test_what_has_no_effect_now_is_not_under_more():
+    app = opened("play", SMALL | {"mixing.kind": "dmm", "loss.kind": "ranking"})
+    keys = {widget.key for kind in ("select_slider", "selectbox", "slider", "number_input") for widget in app.get(kind)}
+    assert {"mixing.law", "mixing.low", "mixing.partner"} <= keys
+    assert not keys & {"mixing.fixed", "mixing.concentration", "mixing.shift", "mixing.bank", "mixing.layer"}
+    fixed = opened("play", SMALL | {"mixing.kind": "dmm", "mixing.law": "fixed"})
+    assert "mixing.fixed" in {each.key for each in fixed.select_slider}
+
+
 def test_nothing_is_started_by_looking(monkeypatch, tmp_path):
     monkeypatch.setenv("PUSHPULL_HOME", str(tmp_path))
     monkeypatch.setattr(launch, "detach", lambda *words: pytest.fail(f"started {words}"))
