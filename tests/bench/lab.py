@@ -26,6 +26,9 @@ WATCH = """() => {
 }"""
 
 
+STILL = "([since, rest]) => performance.now() - Math.max(since, window.changed) > rest"
+
+
 def moves(page: Page, name: str, pid: int) -> tuple[float, float]:
     """Median seconds from a key on the slider to the last change of the page, and the server's CPU for one move."""
     thumb = page.get_by_role("slider", name=name).first
@@ -34,7 +37,7 @@ def moves(page: Page, name: str, pid: int) -> tuple[float, float]:
     for _ in range(MOVES):
         started = page.evaluate("() => performance.now()")
         thumb.press("ArrowRight")
-        page.wait_for_timeout(REST)
+        page.wait_for_function(STILL, arg=[started, REST])
         spent.append((page.evaluate("() => window.changed") - started) / 1000)
     return statistics.median(spent), (cpu(pid) - before) / MOVES
 
@@ -50,8 +53,8 @@ def on_screen() -> list[tuple[str, float, str]]:
         page = window.new_page(viewport={"width": 1280, "height": 1700})
         page.goto(f"{url}/gradients?v=1&pairs.part=lab&lab.margin=0.1&lab.closeness=0.3")
         page.get_by_role("slider", name=SLIDERS[0]).first.wait_for(timeout=120_000)
-        page.wait_for_timeout(3000)
         page.evaluate(WATCH)
+        page.wait_for_function(STILL, arg=[page.evaluate("() => performance.now()"), 2 * REST])
         for name in SLIDERS:
             seen, used = moves(page, name, pid)
             found += [

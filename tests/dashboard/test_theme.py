@@ -134,4 +134,5 @@ def test_charts_know_no_streamlit_and_only_maps_and_tables_a_heavy_library():
         "missing",
         "tables",
         "distributions",
+        "evidence",
     }

@@ -96,7 +96,7 @@ def test_what_more_shows_while_a_run_trains_is_what_it_trains_with(visit):
     address = page.url
     page.get_by_role("button", name="More").click()
     expect(page.get_by_label("Steps", exact=True)).to_have_value("100000")
-    expect(page.get_by_role("radio", name="uniform")).to_be_checked()
+    expect(page.get_by_role("radio", name="epoch")).to_be_checked()
     page.keyboard.press("Escape")
     until(lambda: training_step(page) > first)
     button(page, "stop_run_running").click()
