@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from dashboard.charts.evidence import differences, levels
@@ -159,8 +160,12 @@ def ours(results: Results, arm: str) -> None:
 def _table(part: Any, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A published table with its provenance; numbers stand as they were found."""
     st.markdown(f"**{part['title']}** :gray-badge[{TAGS[part['tag']]}]  \n:small[{part['source']}]")
-    lines = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]
-    st.markdown("\n".join(lines))
+    _scrolled(part["title"], heads, rows)
+
+
+def _scrolled(alt: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table that scrolls sideways by itself where the screen is narrow."""
+    st.table(pd.DataFrame(rows, columns=list(heads)), border="horizontal", hide_index=True, alt=alt)
 
 
 def _logged_runs() -> None:
@@ -256,8 +261,8 @@ def discrepancies() -> None:
         "**Where do paper and code differ?**  \n:small[Faults that change numbers can be switched on beside their "
         "repair. Of the article, abstract and figure could be read.]"
     )
-    rows = [f"| {where} | {said or '–'} | {does} |" for where, said, does in published()["discrepancies"]]
-    st.markdown("\n".join(["| Where | Abstract or figure | Released code |", "| --- | --- | --- |", *rows]))
+    rows = [[where, said or "–", does] for where, said, does in published()["discrepancies"]]
+    _scrolled("Where paper and code differ", ["Where", "Abstract or figure", "Released code"], rows)
 
 
 def claim(task: str, results: Results, arm: str) -> None:
