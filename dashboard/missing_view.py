@@ -32,12 +32,13 @@ def measured(folder: str) -> tuple[Outcomes, tuple[AtRate, ...]]:
     run = RunFolder(runs_home() / folder)
     data = load(recipe_of(run).data)
     z = {name: torch.from_numpy(value) for name, value in run.embeddings().items()}
-    train, test = data.split.train, data.split.test
+    train, test, joint = data.split.train, data.split.test, run.joint()
     found = outcomes(
         {name: value[train] for name, value in z.items()},
         data.labels[train],
         {name: value[test] for name, value in z.items()},
         data.labels[test],
+        None if joint is None else (joint[train], joint[test]),
     )
     return found, along_rates(found, RATES)
 

@@ -18,6 +18,7 @@ from dashboard.panel import show
 from dashboard.picker import pick
 
 ANOTHER = "choose a run with two or more"
+BY_JOINT = "; a complete item's is that of the joint encoder, as in GMC"
 NAMES = {"accuracy": "5-NN accuracy", "retrieval": "R@1"}
 
 
@@ -28,8 +29,8 @@ def teach() -> None:
         st.switch_page("../pages/play.py")
 
 
-def each_subset(found: Outcomes, what: str, measure: str, chance: float) -> None:
-    """What every subset still reaches."""
+def each_subset(found: Outcomes, what: str, measure: str, chance: float, complete: str) -> None:
+    """What every subset still reaches; `complete` says what stands for an item of which nothing is missing."""
     common = f", the commonest class {words.share(found.majority)}" if measure == "accuracy" else ""
     present, values = rows_of_subsets(found, measure)
     alone = [index for index, subset in enumerate(present) if len(subset) == 1]
@@ -42,9 +43,9 @@ def each_subset(found: Outcomes, what: str, measure: str, chance: float) -> None
         sentence += f" {present[best][0]} alone reaches {words.share(values[best][0])}: averaging costs here."
     why = (
         "Every subset of the modalities, and what is still reached with it on unseen items.",
-        "An item's embedding is the mean of the unit embeddings of the modalities that are there, renormalised. "
-        "Accuracy is the vote of the 5 nearest complete training items; for R@1 the query looks for its own "
-        "complete embedding among all test items. Bars: 95% interval over the items.",
+        "An item's embedding is the mean of the unit embeddings of the modalities that are there, renormalised"
+        f"{complete}. Accuracy is the vote of the 5 nearest complete training items; for R@1 the query looks for its "
+        "own complete embedding among all test items. Bars: 95% interval over the items.",
         r"z_S=\frac{\sum_{m\in S}z_m}{\lVert\sum_{m\in S}z_m\rVert}",
     )
     matrix = [[name in subset for name in found.names] for subset in present]
@@ -106,7 +107,7 @@ def page() -> None:
     chance = found.chance if measure == "accuracy" else 1 / found.places[0].size
     left, right = st.columns(2, gap="large")
     with left:
-        each_subset(found, what, measure, chance)
+        each_subset(found, what, measure, chance, "" if run.joint() is None else BY_JOINT)
     with right:
         along(rates, what, measure, chance)
     if found.across:

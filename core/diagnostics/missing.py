@@ -106,17 +106,26 @@ def fuse(modalities: Mapping[str, Array], present: Array | None = None) -> Tenso
     values="accuracy and recalls 0 to 1",
     chance="accuracy 1 / classes; recall k over the items",
 )
-def outcomes(train: Mapping[str, Array], labels: Array, test: Mapping[str, Array], test_labels: Array) -> Outcomes:
+def outcomes(
+    train: Mapping[str, Array],
+    labels: Array,
+    test: Mapping[str, Array],
+    test_labels: Array,
+    joint: tuple[Array, Array] | None = None,
+) -> Outcomes:
     """Measure every non-empty subset of the modalities, item by item.
 
     The vote is among the 5 nearest complete training items. A retrieval query is the fused embedding of the subset, the
-    gallery the complete fused embedding of every test item, the target the item itself.
+    gallery the complete fused embedding of every test item, the target the item itself. Where a joint encoder reads all
+    modalities together (Poklukar et al. 2022, GMC), its embedding stands for every complete item instead of the fused
+    one; the cosine makes the length of a fused one irrelevant.
 
     Args:
         train: name -> (N, D) unit rows of the training items.
         labels: (N,) their classes.
         test: name -> (M, D) unit rows of the test items, the same names in the same order.
         test_labels: (M,) their classes.
+        joint: (N, D) and (M, D) unit rows of a joint encoder, of the training and of the test items.
 
     Raises:
         ValueError: if the names differ, there is none, or rows are not of length 1.
@@ -124,10 +133,10 @@ def outcomes(train: Mapping[str, Array], labels: Array, test: Mapping[str, Array
     names = tuple(test)
     if not names or tuple(train) != names:
         raise ValueError(f"got the modalities {tuple(train)} to train and {names} to test; give both the same ones")
-    known, gallery = fuse(train), fuse(test)
+    known, gallery = (fuse(train), fuse(test)) if joint is None else (unit_rows(joint[0]), unit_rows(joint[1]))
     truth, wanted = class_of(labels, known), class_of(test_labels, gallery)
     subsets = tuple(s for size in range(1, len(names) + 1) for s in itertools.combinations(names, size))
-    queries = [fuse({name: test[name] for name in subset}) for subset in subsets]
+    queries = [fuse({name: test[name] for name in subset}) for subset in subsets[:-1]] + [gallery]
     pairs = list(itertools.permutations(names, 2)) if len(names) == 2 else []
     chance, majority = baseline(truth, wanted)
     return Outcomes(

@@ -7,6 +7,7 @@ metrics.jsonl     one line a step; a torn last line is ignored
 snapshots/        arrays of the probe items, one file a recorded step
 checkpoint.pt     the newest state to resume from
 embeddings.npz    all items, once done
+joint.npz         all items by the joint encoder, where there is one
 result.json       metrics and timing, once done
 lock              held by the worker for as long as it lives
 cancel            present where someone asked it to stop
@@ -190,6 +191,11 @@ class RunFolder:
     def embeddings(self) -> dict[str, np.ndarray]:
         """Modality -> (N, D) of all items, after the last step."""
         return _arrays(self.path / "embeddings.npz")
+
+    def joint(self) -> np.ndarray | None:
+        """(N, D) of all items by the joint encoder after the last step, or None where the run has none."""
+        file = self.path / "joint.npz"
+        return _arrays(file)["joint"] if file.exists() else None
 
     def ask_to_stop(self) -> None:
         """Ask the worker to stop; it answers within one step."""

@@ -165,6 +165,9 @@ class _Session:
             self.folder.say("cancelled", f"Stopped at step {self.trainer.step}. Resume goes on from there.")
             return
         metrics, embeddings = evaluate(self.trainer, self.folder.metrics()[-1])
+        joint = self.trainer.embed_jointly(torch.arange(len(self.data), device=self.trainer.device))
+        if joint is not None:
+            write_arrays(self.folder.path / "joint.npz", {"joint": joint.cpu().numpy()})
         write_arrays(self.folder.path / "embeddings.npz", embeddings)
         timing = {"seconds": time.perf_counter() - started, "training_seconds": self.busy}
         write_json(self.folder.path / "result.json", {"metrics": metrics, "timing": timing})

@@ -12,7 +12,7 @@ from dashboard.charts.chart import Chart, last_before, points, thinned
 from dashboard.words import number
 
 HEIGHT, LANES = 210, 2
-LABEL_WIDTH, LABEL_HEIGHT = 0.35, 0.12  # of a level's name, as shares of the plot
+LABEL_WIDTH, LABEL_HEIGHT = 0.28, 0.12  # of a level's name, as shares of the plot
 
 
 def _lane(steps: np.ndarray, values: np.ndarray, at: float, dashed: bool) -> list[dict[str, Any]]:

@@ -6,9 +6,10 @@ import torch
 
 from core.data.loading import load
 from core.diagnostics.missing import along_rates, outcomes
+from core.diagnostics.probes import knn_accuracy
 from dashboard.missing_view import RATES, measured, only_modality
 from dashboard.words import share
-from tests.dashboard.apps import SMALL, opened, recipe_of, seen, well
+from tests.dashboard.apps import SMALL, opened, recipe_of, seen, train, well
 from tests.dashboard.planted import plant, unit
 
 
@@ -38,12 +39,12 @@ def test_the_numbers_are_those_of_the_diagnostics():
     run = plant(z)
     page = seen(well(opened("missing", SMALL | {"run": run.path.name})))
     parts = {name: torch.from_numpy(value) for name, value in z.items()}
-    train, test = data.split.train, data.split.test
+    known, asked = data.split.train, data.split.test
     found = outcomes(
-        {name: value[train] for name, value in parts.items()},
-        data.labels[train],
-        {name: value[test] for name, value in parts.items()},
-        data.labels[test],
+        {name: value[known] for name, value in parts.items()},
+        data.labels[known],
+        {name: value[asked] for name, value in parts.items()},
+        data.labels[asked],
     )
     rates = along_rates(found, RATES)
     accuracy = found.correct.double().mean(dim=1).tolist()
@@ -55,6 +56,20 @@ def test_the_numbers_are_those_of_the_diagnostics():
     assert "c_across" in page.panels
     drawn = page.panels["c_rates"].numbers
     assert all(any(abs(100 * rate.accuracy.mean - value) < 1e-3 for value in drawn) for rate in rates)
+
+
+def test_the_joint_encoder_of_a_run_stands_for_its_complete_items():
+    link = SMALL | {"loss.kind": "gmc", "encoder.joint": "on"}
+    run = train(link)
+    data, joint = load(recipe_of(link).data), run.joint()
+    assert joint is not None
+    np.testing.assert_allclose(np.linalg.norm(joint, axis=1), 1, atol=1e-5)
+    known, asked = data.split.train, data.split.test
+    whole = knn_accuracy(joint[known], data.labels[known], joint[asked], data.labels[asked])
+    app = well(opened("missing", link | {"run": run.path.name}))
+    assert f"With everything {share(whole.accuracy)}," in seen(app).panels["c_subsets"].sentence
+    assert any("that of the joint encoder, as in GMC" in each.value for each in app.markdown)
+    assert train(SMALL).joint() is None
 
 
 def test_a_run_with_torn_embeddings_is_not_offered():

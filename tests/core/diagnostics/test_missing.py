@@ -49,6 +49,23 @@ def measured(modalities: int) -> Outcomes:
     return outcomes(train, LABELS["train"], test, LABELS["test"])
 
 
+def test_a_joint_encoder_stands_for_complete_items_and_for_nothing_else():
+    train, test = world(2)
+    plain = measured(2)
+    same = outcomes(train, LABELS["train"], test, LABELS["test"], (fuse(train), fuse(test)))
+    assert torch.equal(same.correct, plain.correct)
+    assert [p.above.tolist() for p in same.places] == [p.above.tolist() for p in plain.places]
+    joint = unit(90, 12, 7), unit(60, 12, 8)
+    found = outcomes(train, LABELS["train"], test, LABELS["test"], joint)
+    whole = knn_accuracy(joint[0], LABELS["train"], joint[1], LABELS["test"])
+    alone = knn_accuracy(joint[0], LABELS["train"], test["name"], LABELS["test"])
+    by_subset = {subset.present: subset for subset in every_subset(found)}
+    assert by_subset["image", "name"].accuracy == whole.accuracy
+    assert by_subset["name",].accuracy == alone.accuracy
+    assert by_subset["image", "name"].retrieval.r1 == 1
+    assert by_subset["name",].retrieval == retrieval(test["name"], joint[1])
+
+
 def slow_fuse(modalities: Mapping[str, torch.Tensor], present: list[list[bool]]) -> list[list[float]]:
     rows = []
     for i, there in enumerate(present):
