@@ -133,3 +133,43 @@ SOFTMAXES: tuple[Arm, ...] = (
     ),
 )
 PAIRED: tuple[Arm, ...] = HINGES + SOFTMAXES
+GMC: dict[str, str] = {"loss.kind": "gmc", "encoder.joint": "on"}
+GMC_TEMPERATURES: tuple[Link, ...] = tuple({"loss.temperature": t} for t in ("0.1", "0.3", "0.5", "0.2", "0.4"))
+BESIDE_GMC: dict[str, str] = GMC | {
+    "mixing.kind": "dmm",
+    "mixing.side": "each",
+    "mixing.asks": "ranking",
+    "mixing.margin": ADDED,
+    "mixing.start": "1",
+}
+
+
+def _gmc(key: str, title: str, kind: Kind, about: str, link: Link, against: str = "") -> Arm:
+    return Arm(key, title, kind, "gmc", link, GMC_TEMPERATURES, about, against)
+
+
+GMCS: tuple[Arm, ...] = (
+    _gmc("gmc", "GMC", "base", "A joint encoder against each modality, its temperature tuned.", GMC),
+    _gmc(
+        "gmc_hinge",
+        "GMC and a clean hinge",
+        "control",
+        "A hinge between each modality and the joint embedding comes in beside it, nothing mixed.",
+        BESIDE_GMC | {"mixing.law": "fixed", "mixing.fixed": "1"},
+    ),
+    _gmc(
+        "gmc_constant",
+        "GMC, mixed hinge of margin m",
+        "control",
+        "The mixed hinge keeps the full margin.",
+        BESIDE_GMC | {"mixing.rule": "constant"},
+    ),
+    _gmc(
+        "gmc_dmm",
+        "GMC + DMM",
+        "dmm",
+        "The paper's form: each mixed modality pays a hinge with the margin λ·0.2 against the clean joint embedding.",
+        BESIDE_GMC,
+        "gmc",
+    ),
+)

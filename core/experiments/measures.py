@@ -16,6 +16,7 @@ from core.runs.trainer import Trainer, choose_device
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 CHECK = 20
+JOINT = "joint, of all modalities"
 Numbers = dict[str, float]
 Embeddings = Mapping[str, Tensor]
 Alive = Callable[[], None]
@@ -34,6 +35,8 @@ def blind(data: DataSet) -> DataSet:
 def embed(recipe: Recipe, data: DataSet, alive: Alive) -> dict[str, Tensor]:
     """Train a recipe to its last step; modality -> (N, D) unit embeddings of the items of `data.split`, NaN elsewhere.
 
+    Where the recipe has a joint encoder, its embeddings stand under `JOINT`.
+
     Args:
         recipe: what to train.
         data: its data set; `blind` to keep the test part out.
@@ -48,8 +51,10 @@ def embed(recipe: Recipe, data: DataSet, alive: Alive) -> dict[str, Tensor]:
             alive()
         trainer.advance()
     items = torch.cat([data.split.train, data.split.validation, data.split.test])
+    rows_of = trainer.embed(items.to(trainer.device))
+    joint = trainer.embed_jointly(items.to(trainer.device))
     z = {}
-    for name, rows in trainer.embed(items.to(trainer.device)).items():
+    for name, rows in (rows_of if joint is None else rows_of | {JOINT: joint}).items():
         found = rows.cpu()
         if not bool(torch.isfinite(found).all()):
             raise Diverged(f"the embeddings of {name} are not finite after {recipe.steps} steps")
@@ -86,14 +91,17 @@ def retrieval_numbers(z: Embeddings, data: DataSet, items: Tensor) -> Numbers:
 def missing_numbers(z: Embeddings, data: DataSet, items: Tensor) -> Numbers:
     """5-NN accuracy with every subset of the modalities, its mean over the subsets, and along the drop rate.
 
-    Arguments as for `retrieval_numbers`; the vote is among the training items.
+    Arguments as for `retrieval_numbers`; the vote is among the training items. With a joint encoder, its embeddings
+    stand for complete items.
     """
-    train = data.split.train
+    train, joint = data.split.train, z.get(JOINT)
+    alone = {name: rows for name, rows in z.items() if name != JOINT}
     found = outcomes(
-        {name: rows[train] for name, rows in z.items()},
+        {name: rows[train] for name, rows in alone.items()},
         data.labels[train],
-        {name: rows[items] for name, rows in z.items()},
+        {name: rows[items] for name, rows in alone.items()},
         data.labels[items],
+        None if joint is None else (joint[train], joint[items]),
     )
     subsets = {f"accuracy.{'+'.join(subset.present)}": subset.accuracy for subset in every_subset(found)}
     dropped = {f"dropped.{round(100 * at.rate)}": at.accuracy.mean for at in along_rates(found, RATES)}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from core.addresses import Refused, read
 from core.data.loading import load
-from core.experiments.arms import PAIRED, Arm, Link
+from core.experiments.arms import GMCS, PAIRED, Arm, Link
 from core.experiments.measures import (
     Alive,
     Numbers,
@@ -146,7 +146,7 @@ MISSING = Task(
         "mfeat": VECTORS | {"data.kind": "mfeat", "data.modalities": "fou,zer,mor", "steps": "280"},
         "emoji": EMOJI | {"data.modalities": "noto,twemoji,en,de", "steps": "200"},
     },
-    arms=PAIRED,
+    arms=PAIRED + GMCS,
     primary="mean",
     titles={"mean": "accuracy over all subsets"},
     run=_aligned(missing_numbers),
