@@ -115,7 +115,7 @@ class Evidence(Params):
     )
     data: Literal["mfeat", "emoji"] = Field("mfeat", title="Data", description="What the claim was tested on here.")
     arm: Literal[
-        "dmm", "dmm_each", "dmm_hard", "clip_released", "clip_dmm", "dmm_released", "sum_dmm", "sum_released"
+        "dmm", "dmm_each", "dmm_hard", "clip_released", "clip_dmm", "gmc_dmm", "dmm_released", "sum_dmm", "sum_released"
     ] = Field("dmm", title="Held against its controls", description="Which way of training is compared.")
     source: Literal["shipped", "yours"] = Field(
         "shipped", title="Results", description="Of the files that come along, or of your own run of the experiment."
