@@ -78,7 +78,7 @@ class Items(Dataset):
 def naive(trainer: Trainer) -> None:
     """An epoch over a DataLoader with statistics at every step."""
     loader = DataLoader(Items(trainer.data), batch_size=256, shuffle=True, drop_last=True)
-    encoder = next(iter(trainer.model.values()))
+    encoder = next(iter(trainer.model.towers.values()))
     for views in loader:
         a, b = (F.normalize(encoder(view), dim=1) for view in views)
         scores = a @ b.T
