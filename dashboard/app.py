@@ -1,6 +1,7 @@
 """The app: navigation, and the link checked against the schema before any widget is built."""
 
 import importlib
+import os
 import sys
 import threading
 from pathlib import Path
@@ -10,6 +11,10 @@ import streamlit as st
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+# What a page computes is small: a second thread would cost more in waiting than it saves. Read when torch is loaded.
+for variable, value in (("OMP_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1"), ("GOMP_SPINCOUNT", "0")):
+    os.environ.setdefault(variable, value)
 
 ABOUT = """**Pushpull**, a laboratory for contrastive losses.
 

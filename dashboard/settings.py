@@ -1,5 +1,7 @@
 """The settings of Play: data as presets, a loss with its knobs for each lane, and all the rest under More."""
 
+from functools import lru_cache
+
 import streamlit as st
 
 from core.addresses import knobs, spell
@@ -8,6 +10,7 @@ from core.recipe import Recipe
 from core.runs.demo import presets
 from dashboard.controls import WIDTH, knob
 from dashboard.link import change, on_data, replace, view
+from dashboard.view import View
 
 FRONT = ("loss.temperature", "loss.margin", "mixing.margin")
 LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
@@ -30,13 +33,17 @@ def lane_names(first: Recipe, second: Recipe) -> tuple[str, str]:
     return names[0], f"{names[1]} again"
 
 
+@lru_cache(maxsize=64)
+def preset_of(here: View) -> str:
+    """The title of the data preset that a view stands on; empty where it is none. The step shown does not count."""
+    return next((title for title, link in DATA.items() if on_data(here, link) == here), "")
+
+
 def data_choice() -> None:
     """Data sets as presets: each brings the dimensions and the batch that suit it."""
-    now = view()
-    here = now.model_copy(update={"at": -1})
-    titles = [title for title, link in DATA.items() if on_data(now, link) == here]
-    options = list(DATA) if titles else [*DATA, "Your own choice"]
-    st.session_state["preset"] = titles[0] if titles else options[-1]
+    title = preset_of(view().model_copy(update={"at": -1}))
+    options = list(DATA) if title else [*DATA, "Your own choice"]
+    st.session_state["preset"] = title or options[-1]
 
     def chosen() -> None:
         if link := DATA.get(st.session_state["preset"]):

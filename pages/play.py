@@ -106,12 +106,13 @@ with st.container(horizontal=True, gap="small"):
 if view().lane.on:
     with st.container(horizontal=True, gap="small"):
         controls("lane.")
+shown = lanes()
 try:
-    for each in lanes():
-        check_fit(each[1], data_of(each[1]))
+    for _, each in shown:
+        check_fit(each, data_of(each))
 except Refusal as error:
     st.error(str(error))
 else:
-    for remark in dict.fromkeys(said for _, recipe in lanes() for said in remarks(recipe, data_of(recipe))):
+    for remark in dict.fromkeys(said for _, recipe in shown for said in remarks(recipe, data_of(recipe))):
         st.markdown(f":small[{remark}]")
-    show(lanes())
+    show(shown)

@@ -178,7 +178,12 @@ class RunFolder:
 
     def snapshots(self) -> list[int]:
         """Recorded steps, ascending."""
-        return sorted(int(file.stem) for file in (self.path / "snapshots").glob("[0-9]*.npz"))
+        try:
+            with os.scandir(self.path / "snapshots") as entries:
+                names = [entry.name.partition(".") for entry in entries]
+        except FileNotFoundError:
+            return []
+        return sorted(int(stem) for stem, _, end in names if end == "npz" and stem.isdigit())
 
     def snapshot(self, step: int) -> dict[str, np.ndarray]:
         """The arrays recorded at `step`.
