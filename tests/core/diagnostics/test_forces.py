@@ -21,7 +21,8 @@ from tests.core.diagnostics.clouds import unit
 
 SIZES = dict(SMALL) | {"A": 4, "B": 4, "D": 9}
 STEP = 1e-6
-NOISE = 1e-7  # of a finite difference: rounding over STEP, with room; a direction below it is one the scores do not have
+# Of a finite difference: rounding over STEP, with room; a direction below it is one that the scores do not have.
+NOISE = 1e-7
 CASES = [
     pytest.param(entry, variant, id=f"{entry.key}-{number}")
     for entry in LOSSES
