@@ -15,12 +15,13 @@ SCHEMA_VERSION = 1
 
 
 if TYPE_CHECKING:
-    AnyData = AnyMethod = AnyMixing = AnyLoss = VectorEncoder = ImageEncoder = TextEncoder = Any
+    AnyData = AnyMethod = AnyMixing = AnyLoss = VectorEncoder = ImageEncoder = TextEncoder = BagEncoder = Any
 else:
     AnyData, AnyMethod, AnyMixing, AnyLoss = DATA.union(), METHODS.union(), MIXINGS.union(), LOSSES.union()
     VectorEncoder = ENCODERS.union(lambda entry: "vector" in entry.forms)
     ImageEncoder = ENCODERS.union(lambda entry: "image" in entry.forms)
     TextEncoder = ENCODERS.union(lambda entry: "text" in entry.forms)
+    BagEncoder = ENCODERS.union(lambda entry: "bag" in entry.forms)
 
 
 class Encoder(Params):
@@ -30,6 +31,7 @@ class Encoder(Params):
     vector: VectorEncoder = ENCODERS["mlp"].params()
     image: ImageEncoder = ENCODERS["cnn"].params()
     text: TextEncoder = ENCODERS["text"].params()
+    bag: BagEncoder = ENCODERS["deep_sets"].params()
     joint: bool = Field(
         False, title="Joint encoder", description="One more network that sees all modalities, for losses that take it."
     )

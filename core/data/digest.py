@@ -27,6 +27,8 @@ def _parts(data: DataSet) -> Iterator[bytes]:
             yield from _numbers(m.values)
         else:
             yield _words(*m.values)
+        if m.mask is not None:
+            yield from _numbers(m.mask)
     for x in (data.labels, data.split.train, data.split.validation, data.split.test):
         yield from _numbers(x)
     yield _words(*data.classes)

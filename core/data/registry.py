@@ -10,21 +10,23 @@ from torch import Generator, Tensor
 from core.params import Params
 from core.registry import Entry, Origin, Registry
 
-Form = Literal["vector", "image", "text"]
+Form = Literal["vector", "image", "text", "bag"]
 
 
 @dataclass(frozen=True)
 class Modality:
     """One way of seeing all N items.
 
-    `values`: (N, F) float32 for a vector, (N, C, H, W) float32 between 0 and 1 for an image, N strings for a text.
-    Modalities with the same `tower` share one encoder.
+    `values`: (N, F) float32 for a vector, (N, C, H, W) float32 between 0 and 1 for an image, N strings for a text,
+    (N, n, F) float32 for a bag of at most n members in order, zeros where `mask` (N, n) bool says that there is none;
+    every bag has a first member. Modalities with the same `tower` share one encoder.
     """
 
     name: str
     form: Form
     values: Tensor | tuple[str, ...]
     tower: str
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)

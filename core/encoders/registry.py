@@ -29,7 +29,7 @@ def as_it_is(modality: Modality, p: Any) -> Tensor:
 class EncoderEntry(Entry):
     """An `Entry` whose `call` makes the network: (params, shape of one prepared item, output dimension) -> module.
 
-    The module maps (n, *shape) to (n, dim), not normalised.
+    The module maps (n, *shape) to (n, dim), not normalised. One of bags is a `core.encoders.deep_sets.Pooled`.
     """
 
     call: Callable[[Any, tuple[int, ...], int], nn.Module]

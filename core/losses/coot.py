@@ -53,6 +53,8 @@ def coot(
 ) -> Paid:
     """Ranks videos against paragraphs, clips against sentences and contexts, and keeps each side spread out.
 
+    Clips and sentences are ranked by their cosines, and turn round in the cycles with the lengths that they have.
+
     Args:
         a: (B, D) videos.
         b: (B, D) their paragraphs.

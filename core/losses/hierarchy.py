@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from core.losses.ranking import Ranking, ranking
@@ -60,19 +61,23 @@ def level(
 def level_of_members(
     x: Tensor, y: Tensor, own: float, margin: Tensor | None, present: Tensor | None, exclude: Tensor | None
 ) -> Level:
-    """As `level`, for all members (B, n, D) of all items; margins, and pairs left out, are those of their items.
+    """As `level`, for all members (B, n, D) of all items, of length 1; margins and left-out pairs are their items'.
 
     `margin` is () or (B,), `present` (B, n), `exclude` (B, B).
     """
     n = x.shape[1]
     return level(
-        x.flatten(0, 1),
-        y.flatten(0, 1),
+        _unit(x.flatten(0, 1)),
+        _unit(y.flatten(0, 1)),
         own,
         margin if margin is None or margin.ndim == 0 else margin.repeat_interleave(n),
         present=None if present is None else present.flatten(),
         exclude=None if exclude is None else exclude.repeat_interleave(n, 0).repeat_interleave(n, 1),
     )
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=-1)
 
 
 def _sum(paid: Paid) -> Tensor:

@@ -119,8 +119,8 @@ class DynamicMixedMargin:
 
         Args:
             inputs: "a" and "b" (n, ...), either may be missing, and what belongs to a side (`PARTS`); "bank.a" and
-                "bank.b" (K, ...) for partners from the bank; "mask" or "bag_mask" (n, T), true where a step of the
-                mixed sequence is present. Others stay.
+                "bank.b" (K, ...), and so on, for partners from the bank; "mask" or "bag_mask" (n, T), true where a step
+                of the mixed sequence is present. Others stay.
             plan: as drawn.
             p: the params; embeddings are renormalised as `p.renormalise` says.
         """
@@ -135,7 +135,11 @@ class DynamicMixedMargin:
             mixed[name] = mixed_embedding(x, other, plan.lam, p.renormalise) if at_end else between(x, other, plan.lam)
         own = ("bag_mask",) if p.members == "turned" else ()
         masks = {
-            name: mixed_mask(inputs[name], plan.partner, "keep" if name in own else p.sequence)
+            name: mixed_mask(
+                inputs[name],
+                self._other(inputs[name], inputs.get(f"bank.{name}"), plan),
+                "keep" if name in own else p.sequence,
+            )
             for name in MASKS
             if name in inputs
         }

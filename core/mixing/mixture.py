@@ -38,16 +38,15 @@ def mixed_embedding(z: Tensor, other: Tensor, lam: Tensor, how: Renormalise) -> 
     return F.normalize(mixed, dim=-1, eps=SHORTEST) if how == "unit" else mixed
 
 
-def mixed_mask(mask: Tensor, partner: Tensor, how: MaskRule) -> Tensor:
+def mixed_mask(mask: Tensor, other: Tensor, how: MaskRule) -> Tensor:
     """(n, T) which steps of each mixed sequence are present.
 
     Args:
         mask: (n, T) bool, the steps present in each sequence.
-        partner: (n,) whose sequence is mixed in.
+        other: (n, T) bool, the steps present in what is mixed in.
         how: "union" of both, "keep" the anchor's own (the released code: a longer partner is cut off, a shorter one
             adds zeros), or "intersect" both.
     """
     if how == "keep":
         return mask
-    other = mask[partner]
     return mask | other if how == "union" else mask & other

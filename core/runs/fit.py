@@ -75,6 +75,7 @@ def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
     entry = LOSSES.of(recipe.loss)
     has = {"a", "b", "modalities"} | ({"labels"} if data.classes else set())
     has |= {"joint"} if recipe.encoder.joint else set()
+    has |= {"bags", "other_bags"} if all(m.form == "bag" for m in data.modalities) else set()
     missing = [name for name, required in entry.inputs.items() if required and name not in has]
     if missing == ["joint"]:
         yield f"{entry.title} needs joint, and there is no joint encoder; turn encoder.joint on, or choose another loss"

@@ -1,12 +1,13 @@
 """Paying for mixed pairs: which pairs there are, what they are asked, and who takes part."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from core.encoders.bags import Bag
 from core.losses.ranking import Ranking
 from core.losses.registry import LOSSES
 from core.mixing.registry import MIXINGS, Plan
@@ -16,7 +17,7 @@ from core.params import Params
 from core.recipe import Recipe
 from core.registry import Entry
 from core.runs.mixture import Mixture
-from core.runs.payment import Embedded, equally, given_to, modality_pairs, of_pairs, whole
+from core.runs.payment import Embedded, equally, given_to, modality_pairs, of_pairs, pair_inputs, whole
 
 Pay = Callable[..., Paid]
 
@@ -25,7 +26,8 @@ Pay = Callable[..., Paid]
 class MixedPair:
     """One side mixed against the other: `a` and `b` (n, D), which of them `side` says, and the plan.
 
-    `extra` (n, D): negatives of the mixed items, one each, from the bank.
+    `extra` (n, D): negatives of the mixed items, one each, from the bank. `bags` and `other_bags`: the members of a and
+    of b, where there are any.
     """
 
     a: Tensor
@@ -33,6 +35,19 @@ class MixedPair:
     side: str
     plan: Plan
     extra: Tensor | None = None
+    bags: Bag | None = None
+    other_bags: Bag | None = None
+
+    def turned(self) -> "MixedPair":
+        """The mixed side against what its partners are paired with."""
+        partner = self.plan.partner
+
+        def of_partner(bag: Bag | None) -> Bag | None:
+            return None if bag is None else Bag(*(x[partner] for x in bag))
+
+        if self.side == "b":
+            return replace(self, a=self.a[partner], bags=of_partner(self.bags))
+        return replace(self, b=self.b[partner], other_bags=of_partner(self.other_bags))
 
 
 def asked_loss(recipe: Recipe) -> Params:
@@ -65,9 +80,10 @@ def _with_extra(pay: Pay, pair: MixedPair, **given: Any) -> Paid:
     place = (n + own, own) if pair.side == "b" else (own, n + own)
     no[place] = False
     margin = {name: torch.cat([value, value]) for name, value in given.items() if name == "margin"}
-    doubled = pay(a=torch.cat([pair.a, extra]), b=torch.cat([pair.b, extra]), exclude=no, **given | margin)
+    twice = replace(pair, a=torch.cat([pair.a, extra]), b=torch.cat([pair.b, extra]))
+    doubled = pay(twice, exclude=no, **given | margin)
     with torch.no_grad():
-        usual = pay(a=pair.a, b=pair.b, **given)
+        usual = pay(pair, **given)
     terms = {
         name: Term(term.per[:n], term.axis, usual.terms[name].weight) for name, term in doubled.terms.items()
     }  # fmt: skip
@@ -84,12 +100,11 @@ def _own_rows(pairs: Pairs, n: int, side: str, place: tuple[Tensor, Tensor]) -> 
 
 def _by_share(recipe: Recipe, pay: Pay, pair: MixedPair, given: Mapping[str, Any], asked: Mapping[str, Any]) -> Paid:
     """What the mixed anchor pays for its own positive, and what for its partner's, each by its share."""
-    plan, partner = pair.plan, pair.plan.partner
-    turned = {"b": pair.b[partner]} if pair.side != "b" else {"a": pair.a[partner]}
-    labels = {"labels": given["labels"][partner]} if "labels" in given else {}
+    plan = pair.plan
+    labels = {"labels": given["labels"][plan.partner]} if "labels" in given else {}
     margin = {"margin": plan.partner_margin} if "margin" in asked else {}
-    own = pay(a=pair.a, b=pair.b, **given, **asked)
-    other = pay(**{"a": pair.a, "b": pair.b} | turned, **{**given, **labels}, **margin)
+    own = pay(pair, **given, **asked)
+    other = pay(pair.turned(), **{**given, **labels}, **margin)
     return joined([("own", weighted(own, plan.lam)), ("partner", weighted(other, 1 - plan.lam))])
 
 
@@ -99,15 +114,16 @@ def pay_pair(recipe: Recipe, batch: Embedded, pair: MixedPair) -> Paid:
     entry = LOSSES.of(loss)
     given, asked = given_to(entry, batch), with_margin(entry, pair.plan.margin)
 
-    def pay(**inputs: Any) -> Paid:
-        return kept(entry.call(p=loss, **inputs), p.terms)
+    def pay(pair: MixedPair, **more: Any) -> Paid:
+        inputs = pair_inputs(entry, pair.a, pair.b, pair.bags, pair.other_bags)
+        return kept(entry.call(**inputs, p=loss, **more), p.terms)
 
     if pair.extra is not None:
         paid = _with_extra(pay, pair, **given, **asked, **_options(recipe, pair))
     elif p.target == "soft":
         paid = _by_share(recipe, pay, pair, given, asked)
     else:
-        paid = pay(a=pair.a, b=pair.b, **given, **asked, **_options(recipe, pair))
+        paid = pay(pair, **given, **asked, **_options(recipe, pair))
     return weighted(paid, ~pair.plan.alone) if p.alone == "leave_out" else paid
 
 
@@ -115,18 +131,23 @@ def _pairs(recipe: Recipe, batch: Embedded, mixture: Mixture) -> dict[str, Mixed
     """Name -> mixed pair: one of two modalities against the other, or each against the joint embedding."""
     if batch.joint is not None:
         return {q: MixedPair(z, batch.joint, "a", mixture.plans[q]) for q, z in mixture.z.items()}
+
+    def pair(m: str, n: str, side: str, *mixed: str) -> MixedPair:
+        z = {**batch.z, **{q: mixture.z[q] for q in mixed}}
+        bags = {**batch.bags, **{q: mixture.bags[q] for q in mixed if q in mixture.bags}}
+        own, other = (n, m) if side == "b" else (m, n)
+        extra = mixture.positives.get((own, other))
+        return MixedPair(z[m], z[n], side, mixture.plans[own], extra, bags.get(m), bags.get(n))
+
     found: dict[str, MixedPair] = {}
     for m, n in modality_pairs(batch.z):
         side, name = mixture.plan.side, f"{m}_{n}"
-        a, b = (mixture.z.get(q, batch.z[q]) for q in (m, n))
-        more = mixture.positives
         if side == "each":
-            found[f"{name}.a"] = MixedPair(a, batch.z[n], "a", mixture.plans[m], more.get((m, n)))
-            found[f"{name}.b"] = MixedPair(batch.z[m], b, "b", mixture.plans[n], more.get((n, m)))
+            found |= {f"{name}.a": pair(m, n, "a", m), f"{name}.b": pair(m, n, "b", n)}
         elif side == "b":
-            found[name] = MixedPair(batch.z[m], b, "b", mixture.plans[n], more.get((n, m)))
+            found[name] = pair(m, n, "b", n)
         else:
-            found[name] = MixedPair(a, b if side == "both" else batch.z[n], "a", mixture.plans[m], more.get((m, n)))
+            found[name] = pair(m, n, "a", m, n) if side == "both" else pair(m, n, "a", m)
     return found
 
 

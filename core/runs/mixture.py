@@ -1,21 +1,26 @@
 """The mixed half of a step: the plans that are drawn, and the mixed embeddings that they make."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from core.encoders.bags import Bag, unpacked
 from core.losses.ranking import Ranking
+from core.losses.registry import LOSSES
 from core.mixing.dmm import side_at
 from core.mixing.registry import MIXINGS, Memory, Plan, Side, Step
 from core.recipe import Recipe
-from core.runs.networks import Networks
-from core.runs.payment import Embedded, modality_pairs
+from core.runs.networks import Networks, on_sphere
+from core.runs.payment import Embedded, modality_pairs, takes_bags
 from core.streams import stream
 
 APART = " to "
+MEMBERS = ".members"
+BAG = ("bags", "bag_mask")
+Parts = Callable[[Tensor], dict[str, Tensor]]
 STORED = ("lam", "margin", "partner", "from_bank", "partner_margin")
 
 
@@ -26,13 +31,14 @@ class Mixture:
     `plans` modality -> its plan, the same for all unless each side has its own. `z` modality -> (n, D) mixed
     embeddings; empty where negatives are mixed. `positives` (mixed, other) modality -> (n, D) what the partners from
     the bank are paired with in the other, where that counts as a negative. `sources` name -> (n, ...) what a bank
-    would keep of this step.
+    would keep of this step. `bags` modality -> its mixed members, for a loss that takes them.
     """
 
     plans: Mapping[str, Plan]
     z: Mapping[str, Tensor]
     positives: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
     sources: Mapping[str, Tensor] = field(default_factory=dict)
+    bags: Mapping[str, Bag] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -87,22 +93,34 @@ def draw_plans(recipe: Recipe, batch: Embedded, clock: Step, memory: Memory) -> 
 
 
 class _Mixing:
-    """Mixes each modality by its plan, and keeps what it was given."""
+    """Mixes each modality by its plan, members with their masks, and keeps what it was given."""
 
-    def __init__(self, recipe: Recipe, plans: Mapping[str, Plan], memory: Memory) -> None:
-        self.p, self.plans, self.memory = recipe.mixing, plans, memory
+    def __init__(self, recipe: Recipe, plans: Mapping[str, Plan], memory: Memory, bags: Container[str]) -> None:
+        self.p, self.plans, self.memory, self.bags = recipe.mixing, plans, memory, bags
         self.call = MIXINGS.of(recipe.mixing).call()
         self.seen: dict[str, Tensor] = {}
 
     def __call__(self, name: str, x: Tensor) -> Tensor:
+        """Inputs or activations (n, ...) of a modality, mixed; those of bags are packed."""
         if name not in self.plans:
             return x
+        return self.members(name, name, x) if name in self.bags else self.whole(name, x)
+
+    def whole(self, name: str, x: Tensor) -> Tensor:
+        return self._apply(name, name, x, lambda values: {"a": values})["a"]
+
+    def members(self, name: str, kept: str, x: Tensor) -> Tensor:
+        """Packed bags (n, k, 1 + D) of a modality, mixed; the bank holds them as `kept`."""
+        mixed = self._apply(name, kept, x, lambda values: dict(zip(BAG, unpacked(values), strict=True)))
+        return Bag(*(mixed[part] for part in BAG)).packed()
+
+    def _apply(self, name: str, kept: str, x: Tensor, parts: Parts) -> Mapping[str, Tensor]:
         assert self.call is not None
-        self.seen[name] = x.detach()
-        given = {"a": x}
-        if (bank := self.memory.get(f"bank.{name}")) is not None:
-            given["bank.a"] = bank
-        return self.call.apply(given, replace(self.plans[name], side="a"), self.p)["a"]
+        self.seen[kept] = x.detach()
+        given = parts(x)
+        if (bank := self.memory.get(f"bank.{kept}")) is not None:
+            given |= {f"bank.{part}": value for part, value in parts(bank).items()}
+        return self.call.apply(given, replace(self.plans[name], side="a"), self.p)
 
 
 def mix(
@@ -123,17 +141,21 @@ def mix(
         plans: as drawn, on the device.
         memory: what lasted from the steps before.
     """
-    p, mixer = recipe.mixing, _Mixing(recipe, plans, memory)
+    p, mixer = recipe.mixing, _Mixing(recipe, plans, memory, batch.bags)
+    paid = [name for name in plans if name in batch.bags and takes_bags(LOSSES.of(recipe.loss))]
     if mixer.call is None or mixer.call.mixes == "negatives":
         return Mixture(plans, {})
     if p.level == "embedding":
-        z = {name: mixer(name, batch.z[name]) for name in plans}
+        z = {name: mixer.whole(name, batch.z[name]) for name in plans}
+        unit = {name: Bag(on_sphere(batch.bags[name].members), batch.bags[name].mask) for name in paid}
+        bags = {name: unpacked(mixer.members(name, name + MEMBERS, bag.packed())) for name, bag in unit.items()}
     else:
         inputs = x if p.dropout == "shared" else {name: x[name] for name in plans}
         found = networks.encode(inputs, mixer, p.layer if p.level == "hidden" else 0)
-        z = {name: found[name] for name in plans}
+        z = {name: found.z[name] for name in plans}
+        bags = {name: found.bags[name] for name in paid}
     sources = mixer.seen | ({f"z.{name}": z.detach() for name, z in batch.z.items()} if p.append else {})
-    return Mixture(plans, z, _positives(recipe, batch, plans, memory), sources)
+    return Mixture(plans, z, _positives(recipe, batch, plans, memory), sources, bags)
 
 
 def _positives(
@@ -157,6 +179,7 @@ def _named(plans: Mapping[str, Plan]) -> Iterator[tuple[str, Plan]]:
 def stored(mixture: Mixture) -> dict[str, Tensor]:
     """What a snapshot keeps of a mixture, so that `restored` makes it again."""
     arrays = {f"mixed.{name}": value for name, value in mixture.z.items()}
+    arrays |= {f"mixed_bags.{name}": bag.packed() for name, bag in mixture.bags.items()}
     arrays |= {f"positives.{m}{APART}{n}": value for (m, n), value in mixture.positives.items()}
     for suffix, plan in _named(mixture.plans):
         values = {name: getattr(plan, name) for name in STORED}
@@ -186,4 +209,5 @@ def restored(recipe: Recipe, names: Mapping[str, object], step: int, arrays: Map
         plans[name] = Plan(**found, side=side)
     z = {name: value.requires_grad_() for name, value in starting_with("mixed.").items()}
     positives = {(m, n): value for key, value in starting_with("positives.").items() for m, n in [key.split(APART)]}
-    return Mixture(plans, z, positives)
+    bags = {name: unpacked(value) for name, value in starting_with("mixed_bags.").items()}
+    return Mixture(plans, z, positives, bags=bags)

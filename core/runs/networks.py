@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from core.data.registry import DataSet, Modality
+from core.encoders.bags import Bag, unpacked
+from core.encoders.deep_sets import Pooled
 from core.encoders.hidden import split
 from core.encoders.joint import build_joint
 from core.encoders.registry import ENCODERS, build
@@ -30,8 +32,15 @@ def prepared(recipe: Recipe, m: Modality) -> Tensor:
 
 
 def on_sphere(x: Tensor) -> Tensor:
-    """(n, D) rows scaled to length 1; the same as normalising, with a shorter way back."""
+    """(..., D) rows scaled to length 1; the same as normalising, with a shorter way back."""
     return x * x.square().sum(dim=-1, keepdim=True).clamp_min(SMALLEST).rsqrt()
+
+
+class Encoded(NamedTuple):
+    """`z` modality -> (n, D) unit embeddings; `bags` modality -> its members, of any length, where it has any."""
+
+    z: dict[str, Tensor]
+    bags: dict[str, Bag]
 
 
 class Networks(nn.Module):
@@ -50,15 +59,15 @@ class Networks(nn.Module):
         """bfloat16 inside the encoders on CUDA, float32 everywhere else."""
         return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
-    def encode(self, inputs: Mapping[str, Tensor], mixer: Mixer | None = None, layer: int = 0) -> dict[str, Tensor]:
-        """Modality -> (n, D) unit embeddings.
+    def encode(self, inputs: Mapping[str, Tensor], mixer: Mixer | None = None, layer: int = 0) -> Encoded:
+        """The modalities, each encoded by its tower.
 
         Args:
             inputs: modality -> (n, ...) prepared items.
             mixer: what is done to each modality at hidden layer `layer`; 0 is the input.
             layer: where.
         """
-        z: dict[str, Tensor] = {}
+        found = Encoded({}, {})
         for tower in dict.fromkeys(self.tower[name] for name in inputs):
             names = [name for name in inputs if self.tower[name] == tower]
             front, back = split(self.towers[tower], layer)
@@ -68,8 +77,12 @@ class Networks(nn.Module):
                     parts = zip(names, h.chunk(len(names)), strict=True)
                     h = torch.cat([mixer(name, part) for name, part in parts])
                 out = back(h)
-            z |= dict(zip(names, on_sphere(out.float()).chunk(len(names)), strict=True))
-        return z
+            out = out.float()
+            if isinstance(self.towers[tower], Pooled):
+                found.bags.update(zip(names, map(unpacked, out.chunk(len(names))), strict=True))
+                out = unpacked(out).mean()
+            found.z.update(zip(names, on_sphere(out).chunk(len(names)), strict=True))
+        return found
 
     def encode_jointly(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
         """(n, D) unit embeddings from all modalities together, or None where the recipe has no joint encoder."""

@@ -1,13 +1,14 @@
 """Paying for a batch of aligned modalities: what the trainer and the pages that replay a step have in common."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from core.encoders.bags import Bag
 from core.losses.registry import LOSSES
 from core.paid import Paid, joined
 from core.recipe import Recipe
@@ -19,13 +20,15 @@ class Embedded:
     """An encoded batch.
 
     `z` modality -> (n, D) unit embeddings; `labels` (n,) classes; `learned` name -> () learned scalar; `joint` (n, D)
-    unit embeddings of all modalities together, where there is a joint encoder.
+    unit embeddings of all modalities together, where there is a joint encoder; `bags` modality -> its members, where
+    it has any.
     """
 
     z: Mapping[str, Tensor]
     labels: Tensor
     learned: Mapping[str, Tensor]
     joint: Tensor | None = None
+    bags: Mapping[str, Bag] = field(default_factory=dict)
 
 
 def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -35,7 +38,28 @@ def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
 
 def of_pairs(entry: Entry) -> bool:
     """Whether a loss is paid for each pair of modalities, not for all of them at once."""
-    return "a" in entry.inputs
+    return "a" in entry.inputs or takes_bags(entry)
+
+
+def takes_bags(entry: Entry) -> bool:
+    """Whether a loss is paid for members."""
+    return "bags" in entry.inputs
+
+
+def pair_inputs(entry: Entry, a: Tensor, b: Tensor, bags: Bag | None, other: Bag | None) -> dict[str, Tensor]:
+    """What a loss is handed of one pair of modalities: a member counts where its counterpart is there as well.
+
+    Args:
+        entry: of the loss.
+        a: (n, D) embeddings of one side.
+        b: (n, D) of the other.
+        bags: the members of a, where it has any.
+        other: those of b, as many at most.
+    """
+    handed = {"a": a, "b": b}
+    if bags is not None and other is not None:
+        handed |= {"bags": bags.members, "other_bags": other.members, "bag_mask": bags.mask & other.mask}
+    return {name: value for name, value in handed.items() if name in entry.inputs}
 
 
 def given_to(entry: Entry, batch: Embedded) -> dict[str, Any]:
@@ -63,6 +87,8 @@ def pay_all(recipe: Recipe, batch: Embedded) -> Paid:
     given = given_to(entry, batch)
     if not of_pairs(entry):
         return entry.call(**whole(entry, batch, batch.z), p=recipe.loss, **given)
-    return equally(
-        {f"{m}_{n}": entry.call(a=batch.z[m], b=batch.z[n], p=recipe.loss, **given) for m, n in modality_pairs(batch.z)}
-    )
+    parts = {}
+    for m, n in modality_pairs(batch.z):
+        pair = pair_inputs(entry, batch.z[m], batch.z[n], batch.bags.get(m), batch.bags.get(n))
+        parts[f"{m}_{n}"] = entry.call(**pair, p=recipe.loss, **given)
+    return equally(parts)

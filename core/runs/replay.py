@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from core.data.registry import DataSet
+from core.encoders.bags import unpacked
 from core.paid import Paid
 from core.recipe import Recipe
 from core.runs.mixed_payment import pay_mixed
@@ -60,7 +61,8 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
     items = torch.from_numpy(arrays["items"])
     z = {name: value.requires_grad_() for name, value in starting_with("z.").items()}
     joint = torch.from_numpy(arrays["joint"]).requires_grad_() if "joint" in arrays else None
-    batch = Embedded(z, data.labels[items], starting_with("learned."), joint)
+    bags = {name: unpacked(value) for name, value in starting_with("bags.").items()}
+    batch = Embedded(z, data.labels[items], starting_with("learned."), joint, bags)
     clean = pay_all(recipe, batch)
     if "lam" not in arrays:
         return Moment(step, items, z, clean)

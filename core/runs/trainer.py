@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core.data.registry import DataSet
+from core.encoders.bags import Bag
 from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
 from core.mixing.registry import MIXINGS, Plan, Step
@@ -21,8 +22,8 @@ from core.runs.fit import check_fit
 from core.runs.learned import LearnedScalars
 from core.runs.mixed_payment import pay_mixed
 from core.runs.mixture import Mixture, draw_plans, mix, stored
-from core.runs.networks import Networks, prepared
-from core.runs.payment import Embedded, modality_pairs, pay_all
+from core.runs.networks import Encoded, Networks, prepared
+from core.runs.payment import Embedded, modality_pairs, pay_all, takes_bags
 from core.streams import stream
 
 PROBE = 256
@@ -108,7 +109,8 @@ class Trainer:
     def encode(self, inputs: Mapping[str, Tensor], items: Tensor) -> Embedded:
         """The items of a batch, encoded, each modality and where there is a joint encoder all together."""
         joint = self.model.encode_jointly(inputs)
-        return Embedded(self.model.encode(inputs), self.labels[items], self.learned(), joint)
+        z, bags = self.model.encode(inputs)
+        return Embedded(z, self.labels[items], self.learned(), joint, bags)
 
     def _mixed(self, x: Mapping[str, Tensor], batch: Embedded, clock: Step) -> tuple[Mixture, dict[str, Tensor]]:
         """The mixture of a batch, and what its mixing remembers after it."""
@@ -203,13 +205,23 @@ class Trainer:
         return {name: value.detach() for name, value in columns.items()}
 
     @torch.no_grad()
-    def embed(self, items: Tensor | None = None) -> dict[str, Tensor]:
-        """Modality -> (n, D) unit embeddings of the items (all by default), without augmentation or dropout."""
+    def look(self, items: Tensor | None = None) -> Encoded:
+        """The items (all by default) and their members, encoded without augmentation or dropout."""
         self.model.eval()
         chosen = torch.arange(len(self.data), device=self.device) if items is None else items
         chunks = ({name: x[part] for name, x in self.inputs.items()} for part in chosen.split(512))
         parts = [self.model.encode(chunk) for chunk in chunks]
-        return {name: torch.cat([part[name] for part in parts]) for name in self.inputs}
+        return Encoded(
+            {name: torch.cat([part.z[name] for part in parts]) for name in self.inputs},
+            {
+                name: Bag(*map(torch.cat, zip(*(part.bags[name] for part in parts), strict=True)))
+                for name in parts[0].bags
+            },
+        )
+
+    def embed(self, items: Tensor | None = None) -> dict[str, Tensor]:
+        """Modality -> (n, D) unit embeddings of the items (all by default), without augmentation or dropout."""
+        return self.look(items).z
 
     @torch.no_grad()
     def embed_jointly(self, items: Tensor) -> Tensor | None:
@@ -230,15 +242,19 @@ class Trainer:
     def snapshot(self) -> dict[str, np.ndarray]:
         """Arrays of the present state on the probe items: `z.<modality>` (P, D), learned scalars, and the mixing.
 
-        With a joint encoder also `joint` (P, D); with a mixing `mixed.<modality>` (P, D), `lam`, `margin` and
-        `partner`, each (P,), drawn for the probe from this step's address: where lambda is one a batch, it is the very
-        one of this step. Where each modality has a plan of its own, also `lam.<modality>` and so on.
+        With a joint encoder also `joint` (P, D); for a loss of members `bags.<modality>` (P, n, 1 + D), packed. With a
+        mixing `mixed.<modality>` (P, D), `mixed_bags.<modality>` (P, n, 1 + D) of bags, `lam`, `margin` and `partner`,
+        each (P,), drawn for the probe from this step's address: where lambda is one a batch, it is the very one of
+        this step. Where each modality has a plan of its own, also `lam.<modality>` and so on.
         """
         items = self.probe()
-        batch = Embedded(self.embed(items), self.labels[items], self.learned(), self.embed_jointly(items))
+        z, bags = self.look(items)
+        batch = Embedded(z, self.labels[items], self.learned(), self.embed_jointly(items), bags)
         arrays = {f"z.{name}": value for name, value in batch.z.items()}
         arrays |= {f"learned.{name}": value for name, value in batch.learned.items()}
         arrays |= {"joint": batch.joint} if batch.joint is not None else {}
+        if takes_bags(self.loss):
+            arrays |= {f"bags.{name}": bag.packed() for name, bag in bags.items()}
         if self.mixing is not None:
             x = {name: values[items] for name, values in self.inputs.items()}
             arrays |= stored(self._mixed(x, batch, self.clock(self.step))[0])

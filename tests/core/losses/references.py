@@ -303,13 +303,18 @@ def one_level(x: Matrix, y: Matrix, asked: Vector, out: Callable[[int, int], boo
     return paid
 
 
+def unit(x: Vector) -> Vector:
+    length = math.sqrt(sum(v * v for v in x))
+    return [v / length for v in x]
+
+
 def coot(given: Mapping[str, Any], p: Any) -> Slow:
     """Ging et al. 2020: ranking across and within the sides at every level, and the cycles."""
     size, n = len(given["bags"]), len(given["bags"][0])
     asked = [margin(given, p, i) for i in range(size)]
     mask = given.get("bag_mask", [[True] * n] * size)
     levels = {"high": (given["a"], given["b"], 1, [True] * size)}
-    flat = [[x for bag in given[name] for x in bag] for name in ("bags", "other_bags")]
+    flat = [[unit(x) for bag in given[name] for x in bag] for name in ("bags", "other_bags")]
     levels["low"] = (flat[0], flat[1], n, [here for row in mask for here in row])
     if "context" in given:
         levels["context"] = (given["context"], given["other_context"], 1, [True] * size)

@@ -58,7 +58,7 @@ def test_mixed_embeddings_are_as_long_as_asked(how: str, expected: float):
 )
 def test_the_mask_of_a_mixed_sequence(how: str, expected: list[list[int]]):
     mask = torch.tensor([[1, 1, 0], [1, 0, 1]]).bool()
-    assert mixed_mask(mask, torch.tensor([1, 0]), how).int().tolist() == expected
+    assert mixed_mask(mask, mask.flip(0), how).int().tolist() == expected
     sequence = torch.ones(2, 3, 4)
     p = DMM(sequence=how)
     plan = Plan(torch.full((2,), 0.5), torch.tensor([1, 0]), torch.zeros(2))
@@ -119,6 +119,16 @@ def test_mixtures_are_made_on_the_meta_device_with_every_option(options: dict[st
         torch.cat([mixed[name].flatten() for name in shapes]).sum().backward()
         partner_pairs(plan, "a")
     assert all(value.is_meta for value in mixed.values())
+
+
+def test_a_bank_of_bags_brings_its_own_masks():
+    own, kept = torch.tensor([[1, 1, 0]]).bool(), torch.tensor([[1, 0, 0], [1, 1, 1]]).bool()
+    given = {"bags": torch.ones(1, 3, 2), "bag_mask": own, "bank.bags": 3 * torch.ones(2, 3, 2), "bank.bag_mask": kept}
+    plan = Plan(torch.full((1,), 0.5), torch.tensor([1]), torch.zeros(1), torch.tensor([True]))
+    mixed = MIX.apply(given, plan, DMM(partner="bank"))
+    assert mixed["bag_mask"].tolist() == [[True, True, True]]
+    assert MIX.apply(given, plan, DMM(partner="bank", sequence="intersect"))["bag_mask"].tolist() == own.tolist()
+    assert mixed["bags"].unique().tolist() == [2]
 
 
 def test_a_bank_gives_its_own_rows():
