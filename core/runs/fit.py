@@ -18,7 +18,7 @@ from core.refusal import Refusal
 from core.runs.mixed_payment import asked_loss
 from core.runs.mixture import own_margin
 from core.runs.networks import encoder_of, prepared
-from core.runs.payment import of_pairs
+from core.runs.payment import of_pairs, takes_bags
 
 
 class Unfit(Refusal):
@@ -84,6 +84,8 @@ def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
             f"{entry.title} needs {', '.join(missing)}, and the data set '{recipe.data.kind}' has only "
             f"{', '.join(sorted(has - {'modalities'}))}; choose another loss, or data with {', '.join(missing)}"
         )
+    elif takes_bags(entry) and not of_pairs(entry):
+        yield f"{entry.title} pays for the order within bags and pairs no items; choose coot, which has it as a term"
 
 
 def _of_joint(recipe: Recipe, data: DataSet) -> Iterator[str]:

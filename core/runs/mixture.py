@@ -209,5 +209,5 @@ def restored(recipe: Recipe, names: Mapping[str, object], step: int, arrays: Map
         plans[name] = Plan(**found, side=side)
     z = {name: value.requires_grad_() for name, value in starting_with("mixed.").items()}
     positives = {(m, n): value for key, value in starting_with("positives.").items() for m, n in [key.split(APART)]}
-    bags = {name: unpacked(value) for name, value in starting_with("mixed_bags.").items()}
+    bags = {name: unpacked(value.requires_grad_()) for name, value in starting_with("mixed_bags.").items()}
     return Mixture(plans, z, positives, bags=bags)

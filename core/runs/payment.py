@@ -38,7 +38,7 @@ def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
 
 def of_pairs(entry: Entry) -> bool:
     """Whether a loss is paid for each pair of modalities, not for all of them at once."""
-    return "a" in entry.inputs or takes_bags(entry)
+    return "a" in entry.inputs
 
 
 def takes_bags(entry: Entry) -> bool:

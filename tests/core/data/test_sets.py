@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sklearn.datasets import load_digits
 
 from core.data.circle import Circle, centres
+from core.data.clips import Clips, topics_of_clips
 from core.data.digest import digested
 from core.data.digits import Digits
 from core.data.emoji import Emoji, drawings, emoji, everyday, on_white, records
@@ -29,6 +30,8 @@ SETS = {
     "few emoji": Emoji(items=48),
     "eight modalities": Emoji(modalities=("noto", "fluent", "twemoji", "en", "de", "fr", "ja", "zh")),
     "mfeat": MFeat(),
+    "clips": Clips(),
+    "many clips": Clips(videos=60, topics=12, fewest=1, most=12),
 }
 every = pytest.mark.parametrize("p", SETS.values(), ids=SETS)
 
@@ -55,7 +58,13 @@ def test_a_set_keeps_its_contract(p):
             continue
         assert m.values.dtype == torch.float32
         assert m.values.isfinite().all()
-        assert m.values.ndim == (4 if m.form == "image" else 2)
+        assert m.values.ndim == {"vector": 2, "bag": 3, "image": 4}[m.form]
+        assert (m.mask is not None) == (m.form == "bag")
+        if m.mask is not None:
+            assert m.mask.shape == m.values.shape[:2]
+            assert m.mask[:, 0].all()
+            assert (m.mask[:, 1:] <= m.mask[:, :-1]).all()
+            assert m.values[~m.mask].abs().sum() == 0
         if m.form == "image":
             assert m.values.min() >= 0
             assert m.values.max() <= 1
@@ -65,7 +74,7 @@ def test_a_set_keeps_its_contract(p):
 def test_augmentation_is_fresh_and_keeps_shape_range_and_device(p):
     d = load(p)
     if d.augment is None:
-        assert p.kind in ("circle", "mfeat")
+        assert p.kind in ("circle", "mfeat", "clips")
         return
     for m in (m for m in d.modalities if m.form != "text"):
         x = m.values[:9]
@@ -81,7 +90,11 @@ def test_augmentation_is_fresh_and_keeps_shape_range_and_device(p):
         assert torch.equal(d.augment(m.name, rows, stream(0, "a")), rows)
 
 
+OTHER_CLIPS = {"videos": 241, "topics": 5, "fewest": 1, "most": 6, "noise": 0.1, "draw": 1}
+
+
 def test_every_choice_changes_the_digest():
+    assert OTHER_CLIPS.keys() == Clips.model_fields.keys() - {"kind"}
     changed = [
         Circle(),
         Circle(draw=1),
@@ -96,6 +109,8 @@ def test_every_choice_changes_the_digest():
         MFeat(),
         MFeat(split_seed=1),
         MFeat(modalities=("fou", "zer")),
+        Clips(),
+        *(Clips(**{knob: value}) for knob, value in OTHER_CLIPS.items()),
     ]
     digests = [load(p).digest for p in changed]
     assert len(set(digests)) == len(changed)
@@ -116,6 +131,7 @@ def test_the_digest_sees_every_part():
         dataclasses.replace(d, split=dataclasses.replace(d.split, train=d.split.test, test=d.split.train)),
         dataclasses.replace(d, modalities=(dataclasses.replace(m, values=values), *d.modalities[1:])),
         dataclasses.replace(d, modalities=(dataclasses.replace(m, tower="x"), *d.modalities[1:])),
+        dataclasses.replace(d, modalities=(dataclasses.replace(m, mask=values > 0), *d.modalities[1:])),
     ]
     assert digested(d).digest == d.digest
     assert len({d.digest, *(digested(v).digest for v in variants)}) == 1 + len(variants)
@@ -124,13 +140,13 @@ def test_the_digest_sees_every_part():
 def test_another_process_finds_the_same_data():
     code = (
         "from core.data.loading import load; from core.data.emoji import Emoji; from core.data.mfeat import MFeat\n"
-        "from core.data.circle import Circle; from core.data.digits import Digits\n"
-        "print(*(load(p).digest for p in (Emoji(items=48), MFeat(), Circle(), Digits())))"
+        "from core.data.circle import Circle; from core.data.digits import Digits; from core.data.clips import Clips\n"
+        "print(*(load(p).digest for p in (Emoji(items=48), MFeat(), Circle(), Digits(), Clips())))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
     )
-    assert done.stdout.split() == [load(p).digest for p in (Emoji(items=48), MFeat(), Circle(), Digits())]
+    assert done.stdout.split() == [load(p).digest for p in (Emoji(items=48), MFeat(), Circle(), Digits(), Clips())]
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -140,6 +156,45 @@ def test_the_centres_are_apart(dimension, clusters):
     assert c.norm(dim=1).tolist() == pytest.approx([1] * clusters, abs=1e-5)
     nearest = torch.cdist(c, c).fill_diagonal_(9).min()
     assert nearest > (2 * np.sin(np.pi / clusters) - 1e-4 if dimension == 2 else 0.5)
+
+
+def test_videos_have_every_number_of_clips_and_are_named_by_their_topics():
+    d = load(Clips(fewest=1, most=4))
+    clips, sentences = (m.mask for m in d.modalities)
+    assert torch.equal(clips, sentences)
+    assert set(clips.sum(dim=1).tolist()) == {1, 2, 3, 4}
+    assert "Generated" in d.note
+    for label, count, name in zip(d.labels.tolist(), clips.sum(dim=1).tolist(), d.names, strict=True):
+        plural = "clip" if count == 1 else "clips"
+        topics = name.removeprefix(f"{count} {plural}: topic ").split(", ")
+        assert len(topics) == count
+        assert topics[0] == str(label)
+
+
+def test_a_later_clip_keeps_the_topic_of_its_video_half_the_time_and_else_takes_any_other():
+    own = torch.arange(1200) % 4
+    topics = topics_of_clips(own, Clips(topics=4, most=5), stream(0, "topics"))
+    assert torch.equal(topics[:, 0], own)
+    away = (topics[:, 1:] - own[:, None]) % 4
+    counts = torch.bincount(away.flatten(), minlength=4) / away.numel()
+    assert counts.tolist() == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6], abs=0.03)
+
+
+def test_a_clip_and_its_sentence_are_two_views_of_one_point_under_noise_of_the_given_size():
+    clear, noisy = load(Clips(noise=0)), load(Clips(noise=0.5))
+    spread = [
+        (x.values - y.values)[x.mask].std().item() for x, y in zip(noisy.modalities, clear.modalities, strict=True)
+    ]
+    assert spread == pytest.approx([0.5, 0.5], abs=0.02)
+    clips, sentences = (m.values[m.mask] for m in clear.modalities)
+    near = torch.cdist(clips, clips).fill_diagonal_(torch.inf).argmin(dim=1)
+    apart, usual = (sentences - sentences[near]).norm(dim=1).mean(), torch.pdist(sentences).mean()
+    assert apart < 0.6 * usual
+
+
+def test_more_than_the_most_clips_cannot_be_the_fewest():
+    with pytest.raises(ValidationError, match="fewest is 4 and most 3; fewest must not exceed most"):
+        Clips(fewest=4, most=3)
 
 
 def test_digits_are_the_images_and_a_distortion():

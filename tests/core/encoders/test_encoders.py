@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from core.data.registry import Modality
+from core.encoders.bags import Bag, unpacked
 from core.encoders.cnn import CNN, shrink
+from core.encoders.deep_sets import DeepSets
 from core.encoders.free import Free
 from core.encoders.linear import Linear
 from core.encoders.mlp import MLP
@@ -19,12 +21,15 @@ from core.environment import ROOT
 from core.streams import stream
 
 N, DIM = 7, 5
+MASK = torch.arange(4) < torch.tensor([4, 1, 2, 3, 4, 2, 1])[:, None]
+MEMBERS = torch.randn(N, 4, 11, generator=stream(0, "b")) * MASK[..., None]
 PHRASES = ("red apple, fruit", "grinning face", "fromage râpé", "りんご, 果物", "苹果", "dog", "Schloß")
 MODALITIES = {
     "vector": Modality("v", "vector", torch.randn(N, 11, generator=stream(0, "v")), "v"),
     "image": Modality("i", "image", torch.rand(N, 3, 32, 32, generator=stream(0, "i")), "i"),
     "small image": Modality("s", "image", torch.rand(N, 1, 8, 8, generator=stream(0, "s")), "s"),
     "text": Modality("t", "text", PHRASES, "t"),
+    "bag": Modality("b", "bag", MEMBERS, "b", MASK),
 }
 CASES = [
     pytest.param(entry, m, id=f"{entry.key} on {name}")
@@ -104,10 +109,11 @@ def test_width_and_depth_are_those_asked_for():
     assert sizes(build(MLP(width=13, depth=3), (11,), DIM, 0, "m")) == [(11, 13), (13, 13), (13, 13), (13, DIM)]
     assert sizes(build(MLP(depth=0), (2, 4, 3), DIM, 0, "m")) == [(24, DIM)]
     assert sizes(build(Text(width=9, depth=1), (64,), DIM, 0, "m")) == [(64, 9), (9, DIM)]
+    assert sizes(build(DeepSets(width=9, depth=1), (4, 12), DIM, 0, "m")) == [(11, 9), (9, DIM)]
     found = build(CNN(width=8, depth=4), (3, 24, 20), DIM, 0, "m")
     assert [c.out_channels for c in found.modules() if isinstance(c, nn.Conv2d)] == [8, 16, 32, 64]
     assert sizes(found) == [(64 * 2 * 2, DIM)]
-    for p in (MLP(dropout=0.4), CNN(dropout=0.4), Text(dropout=0.4)):
+    for p in (MLP(dropout=0.4), CNN(dropout=0.4), Text(dropout=0.4), DeepSets(dropout=0.4)):
         shape = (3, 8, 8) if isinstance(p, CNN) else (64,)
         assert {m.p for m in build(p, shape, DIM, 0, "m").modules() if isinstance(m, nn.Dropout)} == {0.4}
 
@@ -128,6 +134,35 @@ def test_free_embeddings_are_the_parameters_and_mix_as_rows():
         assert torch.equal(network(x), table.T)
         mixed = 0.3 * x[[1]] + 0.7 * x[[4]]
         assert torch.allclose(network(mixed)[0], 0.3 * table[:, 1] + 0.7 * table[:, 4])
+
+
+def test_a_bag_is_the_mean_of_its_members_each_through_the_same_network():
+    x = ENCODERS["deep_sets"].prepare(MODALITIES["bag"], DeepSets())
+    network = build(DeepSets(width=9), x.shape[1:], DIM, 0, "m").eval()
+    out, found = network(x), unpacked(network.members(x))
+    assert torch.equal(found.mask, MASK)
+    for i in range(N):
+        here = [network.members.each(MEMBERS[i, j]) for j in range(4) if MASK[i, j]]
+        assert torch.allclose(found.members[i, : len(here)], torch.stack(here), atol=1e-6)
+        assert found.members[i, len(here) :].abs().sum() == 0
+        mean = [sum(h[d].item() for h in here) / len(here) for d in range(DIM)]
+        assert out[i].tolist() == pytest.approx(mean, abs=1e-6)
+
+
+def test_absent_members_do_not_matter_and_the_order_of_the_others_neither():
+    network = build(DeepSets(width=9), (4, 12), DIM, 0, "m").eval()
+    out = network(Bag(MEMBERS, MASK).packed())
+    filled = torch.where(MASK[..., None], MEMBERS, 7.0)
+    assert torch.equal(network(Bag(filled, MASK).packed()), out)
+    turned = network(Bag(MEMBERS.flip(1), MASK.flip(1)).packed())
+    assert torch.allclose(turned, out, atol=1e-6)
+    assert network(Bag(MEMBERS, torch.zeros_like(MASK)).packed()).abs().sum() == 0
+
+
+def test_packing_bags_loses_nothing():
+    again = unpacked(Bag(MEMBERS, MASK).packed())
+    assert torch.equal(again.members, MEMBERS)
+    assert torch.equal(again.mask, MASK)
 
 
 def test_pictures_are_shrunk_by_averages_and_never_enlarged():

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from core.encoders.bags import Bag, unpacked
 from core.encoders.cnn import CNN
+from core.encoders.deep_sets import DeepSets
 from core.encoders.free import Free
 from core.encoders.hidden import hidden_layers, split
 from core.encoders.joint import build_joint
@@ -35,8 +37,20 @@ def test_hidden_layers_are_counted_and_both_parts_together_are_the_network(name:
         assert layer == 0 or isinstance(list(front)[-1], nn.GELU)
 
 
-def test_the_parts_share_the_weights():
-    network = build(MLP(depth=2, width=8), (5,), 4, 0, "tower")
+def test_a_network_of_bags_is_split_before_its_mean():
+    g = torch.Generator().manual_seed(0)
+    x = Bag(torch.randn(6, 3, 5, generator=g), torch.arange(3) < torch.tensor([3, 1, 2, 3, 2, 1])[:, None]).packed()
+    network = build(DeepSets(depth=2, width=8), (3, 6), 4, 0, "tower").eval()
+    assert hidden_layers(network) == 2
+    for layer in range(3):
+        front, back = split(network, layer)
+        assert front(x).shape == (6, 3, 1 + (5 if layer == 0 else 8))
+        assert torch.allclose(unpacked(back(front(x))).mean(), network(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(("p", "shape"), [(MLP(depth=2, width=8), (5,)), (DeepSets(depth=2, width=8), (3, 6))])
+def test_the_parts_share_the_weights(p, shape):
+    network = build(p, shape, 4, 0, "tower")
     front, back = split(network, 1)
     assert {id(p) for part in (front, back) for p in part.parameters()} == {id(p) for p in network.parameters()}
 

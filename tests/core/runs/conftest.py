@@ -22,7 +22,16 @@ VARIANTS = {
         "mixing.rule": "released_decay",
     },
     "learned temperature": {"loss.kind": "clip", "loss.learned": "on"},
+    "bags, mixed from a bank": {
+        "data.kind": "clips",
+        "data.videos": "60",
+        "encoder.bag.width": "16",
+        "loss.kind": "coot",
+        "mixing.kind": "dmm",
+        "mixing.partner": "bank",
+    },
 }
+BAGS = {name: value for name, value in VARIANTS["bags, mixed from a bank"].items() if not name.startswith("mixing.")}
 
 
 def small(**changes: str) -> Recipe:

@@ -22,12 +22,13 @@ from core.runs.payment import Embedded
 from core.runs.replay import moment
 from core.runs.trainer import Trainer, Unfit, check_fit
 from core.runs.worker import _take_over
-from tests.core.runs.conftest import SMALL
+from tests.core.runs.conftest import BAGS, SMALL
 
 Link = Mapping[str, str]
 BASE = SMALL | {"loss.kind": "ranking", "mixing.kind": "dmm", "mixing.weight": "constant"}
 NEGATIVES = BASE | {"loss.kind": "triplet", "mixing.kind": "negative_item"}
 BANK = {"mixing.partner": "bank"}
+COOT = {**BAGS, "mixing.law": "fixed"}
 # Field -> what has to be set for it to matter, and values that must all make a difference.
 KNOBS: Mapping[str, tuple[Link, tuple[str, ...]]] = {
     "margin": ({}, ("none", "0.5")),
@@ -64,9 +65,10 @@ KNOBS: Mapping[str, tuple[Link, tuple[str, ...]]] = {
     "unit": ({"mixing.weight": "ratio"}, ("epoch", "step")),
     "start": ({"mixing.weight": "ratio"}, ("0", "1")),
     "scale": ({}, ("1", "2")),
+    "terms": (COOT, ("all", "align")),
+    "sequence": (COOT, ("union", "keep", "intersect")),
+    "members": (COOT, ("item", "turned")),
 }
-# Of composite losses, sequences and bags, which no data set here has: below, and in tests/core/mixing/test_mixture.py.
-ELSEWHERE = {"terms", "sequence", "members"}
 OF_NEGATIVES: Mapping[str, tuple[Link, tuple[str, ...]]] = {
     "margin": ({}, ("none", "0.2")),
     "low": ({}, ("0", "0.3")),
@@ -93,6 +95,13 @@ TOGETHER: Mapping[str, Link] = {
     "learned on each side": BASE | {"mixing.side": "each", "mixing.rule": "learned"},
     "three modalities": BASE
     | {"data.kind": "emoji", "data.items": "16", "data.modalities": "noto,en,de", "mixing.side": "each"},
+    "bags, hidden": BASE | COOT | {"mixing.level": "hidden", "mixing.layer": "2"},
+    "bags, embedded": BASE | COOT | {"mixing.level": "embedding", "mixing.side": "b"},
+    "bags from a bank": BASE | COOT | BANK | {"mixing.side": "each"},
+    "embedded bags from a bank": BASE | COOT | BANK | {"mixing.level": "embedding", "mixing.side": "alternate"},
+    "soft bags": BASE | COOT | {"mixing.target": "soft", "mixing.side": "each", "mixing.partner": "derangement"},
+    "bags without the partner": BASE | COOT | {"mixing.target": "mask_partner", "mixing.side": "both"},
+    "bags ranked": BASE | COOT | {"mixing.asks": "ranking", "mixing.members": "turned"},
 }
 
 
@@ -122,7 +131,7 @@ def course(t: Trainer, steps: int) -> list[dict[str, float]]:
 # No dead knob
 
 
-@pytest.mark.parametrize(("schema", "tried"), [(DMM, KNOBS.keys() | ELSEWHERE), (NegativeItem, OF_NEGATIVES.keys())])
+@pytest.mark.parametrize(("schema", "tried"), [(DMM, KNOBS.keys()), (NegativeItem, OF_NEGATIVES.keys())])
 def test_every_knob_and_every_choice_is_tried(schema: type[Params], tried: set[str]):
     assert schema.model_fields.keys() - {"kind"} == tried
     table = KNOBS if schema is DMM else OF_NEGATIVES
@@ -203,7 +212,8 @@ def test_a_snapshot_replays_what_was_paid(link: Link):
     replayed = moment(t.recipe, t.data, t.step, arrays)
     items = t.probe()
     with torch.no_grad():
-        batch = Embedded(t.embed(items), t.labels[items], t.learned(), t.embed_jointly(items))
+        z, bags = t.look(items)
+        batch = Embedded(z, t.labels[items], t.learned(), t.embed_jointly(items), bags)
         x = {name: values[items] for name, values in t.inputs.items()}
         live = pay_mixed(t.recipe, batch, t._mixed(x, batch, t.clock(t.step))[0])
     assert replayed.mixed is not None

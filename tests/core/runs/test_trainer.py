@@ -9,7 +9,7 @@ from core.encoders.registry import build
 from core.losses.registry import LOSSES
 from core.runs.trainer import Trainer, Unfit, check_fit
 from core.streams import stream
-from tests.core.runs.conftest import VARIANTS, small
+from tests.core.runs.conftest import BAGS, VARIANTS, small
 
 TRAINABLE = [e.key for e in LOSSES if {name for name, needed in e.inputs.items() if needed} <= {"a", "b", "labels"}]
 
@@ -30,6 +30,57 @@ def test_a_step_runs_on_the_meta_device_with_every_loss(key, mixing):
     columns["loss"].backward()
     assert columns["loss"].device.type == "meta"
     assert all(p.grad is not None and p.grad.device.type == "meta" for p in on_meta.model.parameters())
+
+
+@pytest.mark.parametrize("mixing", ["none", "dmm"])
+@pytest.mark.parametrize("key", [*TRAINABLE, "coot"])
+def test_every_loss_trains_on_bags_on_any_device(key, mixing):
+    link = spoken(BAGS) | {"loss__kind": key, "mixing__kind": mixing, "mixing__weight": "constant"}
+    recipe = small(**{name: value for name, value in link.items() if mixing == "dmm" or name != "mixing__weight"})
+    assert trainer(recipe).advance()["loss"].isfinite()
+    on_meta = trainer(recipe, "meta")
+    columns = on_meta.record(on_meta.payment())
+    columns["loss"].backward()
+    assert columns["loss"].is_meta
+    assert all(p.grad is not None and p.grad.is_meta for p in on_meta.model.parameters())
+
+
+def test_gmc_trains_on_bags_through_its_joint_encoder():
+    link = spoken(BAGS) | {"loss__kind": "gmc", "encoder__joint": "on"}
+    ours = trainer(small(**link))
+    first = [float(ours.advance()["loss"]) for _ in range(40)]
+    assert sum(first[-5:]) < sum(first[:5])
+
+
+def test_a_step_on_bags_is_the_one_written_out_by_hand():
+    """Every clip goes through one network; a video is the mean of its own clips, and COOT sees both and the mask."""
+    recipe = small(**spoken(BAGS))
+    ours, data = trainer(recipe), load(recipe.data)
+    networks = {
+        m.tower: build(recipe.encoder.bag, (m.values.shape[1], 1 + m.values.shape[2]), 3, 0, m.tower)
+        for m in data.modalities
+    }
+    optimiser = torch.optim.AdamW(
+        [p for network in networks.values() for p in network.parameters()],
+        lr=recipe.optimiser.lr,
+        weight_decay=recipe.optimiser.weight_decay,
+    )
+    n = len(data.split.train)
+    for step in range(5):
+        order = torch.randperm(n, generator=stream(0, "batches", step // (n // 16)))
+        batch = data.split.train[order[(step % (n // 16)) * 16 :][:16]]
+        videos, bags = [], []
+        for m in data.modalities:
+            each = networks[m.tower].members.each
+            rows = [each(m.values[i][m.mask[i]]) for i in batch.tolist()]
+            videos.append(F.normalize(torch.stack([row.mean(dim=0) for row in rows]), dim=1))
+            bags.append(torch.stack([F.pad(row, (0, 0, 0, m.mask.shape[1] - len(row))) for row in rows]))
+        paid = LOSSES["coot"].call(*videos, *bags, recipe.loss, bag_mask=data.modalities[0].mask[batch])
+        loss = paid.total()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        assert float(ours.advance()["loss"]) == pytest.approx(float(loss.detach()), rel=1e-5)
 
 
 def test_a_step_is_the_one_written_out_by_hand():
@@ -99,6 +150,24 @@ def test_every_pair_of_modalities_is_worth_the_same():
         parts[name.split(".")[0]] += float(term.value().detach())
     assert float(paying.total().detach()) == pytest.approx(sum(parts.values()), rel=1e-6)
     assert len(parts) == 3
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        (
+            {"loss__kind": "coot"},
+            "needs bags, other_bags, and the data set 'circle' has only a, b, labels; choose another",
+        ),
+        ({"loss__kind": "cycle"}, "needs bags, other_bags, and the data set 'circle'"),
+        (spoken(BAGS) | {"loss__kind": "cycle"}, "pays for the order within bags and pairs no items; choose coot"),
+    ],
+)
+def test_a_loss_of_bags_is_refused_before_training_where_it_does_not_fit(link, said):
+    recipe = small(**link)
+    with pytest.raises(Unfit, match=said) as refused:
+        check_fit(recipe, load(recipe.data))
+    assert ". " not in str(refused.value)
 
 
 def test_a_loss_that_needs_labels_is_refused_where_there_are_none():
