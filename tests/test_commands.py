@@ -142,6 +142,8 @@ BAD_FLAGS = {
     "not a number": (["--steps", "many"], "steps many", "a whole number"),
     "a number that is none": (["--optimiser.lr", "nan"], "optimiser.lr nan", "a number above 0 to 1"),
     "infinity": (["--optimiser.lr", "inf"], "optimiser.lr inf", "a number above 0 to 1"),
+    "a loss of bags": (["--loss.kind", "coot"], "needs bags, other_bags", "choose another loss, or data with bags"),
+    "no order of clips": (["--data", "clips", "--data.fewest", "4", "--data.most", "3"], "fewest is 4", "exceed most"),
     "an unknown kind": (["--loss.kind", "bogus"], "loss.kind bogus", "info_nce"),
     "an unknown kind in short": (["--data", "bogus"], "data bogus", "circle"),
     "no value": (["--seed"], "seed", "--seed VALUE"),

@@ -12,7 +12,7 @@ from dashboard.view import View
 from tests.dashboard.apps import PATIENCE, link_of, nodes, well
 
 ALLOWED = {"selectbox", "slider", "select_slider", "button_group", "number_input", "text_input"}
-PLACES = ("data", "method", "mixing", "loss", "encoder.vector", "encoder.image", "encoder.text")
+PLACES = ("data", "method", "mixing", "loss", "encoder.vector", "encoder.image", "encoder.text", "encoder.bag")
 RICH = [{place: kind} for place in PLACES for kind in choices(View, place)]
 
 

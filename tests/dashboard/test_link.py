@@ -29,7 +29,7 @@ DEEP = {
     "lane.loss.kind": "clip",
     "lane.loss.learned": "on",
 }
-KINDS = ("data", "loss", "mixing", "method", "encoder.vector", "lane.loss", "lane.mixing")
+KINDS = ("data", "loss", "mixing", "method", "encoder.vector", "encoder.bag", "lane.loss", "lane.mixing")
 
 
 def page() -> None:

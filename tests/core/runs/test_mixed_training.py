@@ -7,13 +7,14 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from core.addresses import read
 from core.data.loading import load
 from core.losses.registry import LOSSES
 from core.mixing.negative_item import NegativeItem
 from core.mixing.options import DMM
-from core.paid import Paid, Term
+from core.paid import Paid, Role, Term
 from core.params import Params
 from core.recipe import Recipe
 from core.runs.fit import remarks
@@ -173,6 +174,59 @@ def test_of_a_composite_loss_the_cycles_are_never_mixed_and_the_clusters_only_on
         "all": clean | {"mixed.align.high", "mixed.cluster.high"},
         "align": clean | {"mixed.align.high"},
     }
+
+
+@pytest.mark.parametrize("rule", ["union", "keep", "intersect"])
+def test_mixed_bags_are_pooled_as_their_mask_says_and_paid_where_they_have_a_sentence(rule: str):
+    t = trainer(BASE | COOT | {"mixing.fixed": "0.75", "mixing.sequence": rule})
+    items = t.train_items[:9]
+    x = {name: values[items] for name, values in t.inputs.items()}
+    batch = t.encode(x, items)
+    mixture, _ = t._mixed(x, batch, t.clock(0))
+    clips = t.data.modality("clips")
+    assert clips.mask is not None
+    values, mask = clips.values[items], clips.mask[items]
+    each = t.model.towers["clips"].members.each
+    partners = 0
+    for i in range(9):
+        own, other = mask[i].tolist(), mask[8 - i].tolist()
+        here = [
+            {"union": mine or theirs, "keep": mine, "intersect": mine and theirs}[rule]
+            for mine, theirs in zip(own, other, strict=True)
+        ]
+        rows = [each(0.75 * values[i, j] + 0.25 * values[8 - i, j]) for j in range(len(here)) if here[j]]
+        assert mixture.bags["clips"].mask[i].tolist() == here
+        torch.testing.assert_close(mixture.bags["clips"].members[i][here], torch.stack(rows))
+        torch.testing.assert_close(mixture.z["clips"][i], F.normalize(torch.stack(rows).mean(dim=0), dim=0))
+        partners += sum(here) - sum(own)
+    assert {"union": partners > 0, "keep": partners == 0, "intersect": partners < 0}[rule]
+    low = pay_mixed(t.recipe, batch, mixture).pairs[1]
+    paid = (low.role.diagonal() == Role.POSITIVE).reshape(mask.shape)
+    assert torch.equal(paid, mixture.bags["clips"].mask & mask)
+
+
+def test_at_the_end_members_are_mixed_as_unit_vectors_as_their_items_are():
+    t = trainer(BASE | COOT | {"mixing.fixed": "0.75", "mixing.level": "embedding", "mixing.sequence": "keep"})
+    items = t.train_items[:8]
+    x = {name: values[items] for name, values in t.inputs.items()}
+    batch = t.encode(x, items)
+    mixture, _ = t._mixed(x, batch, t.clock(0))
+    members, mask = batch.bags["clips"]
+    unit = F.normalize(members, dim=-1)
+    expected = F.normalize(0.75 * unit + 0.25 * unit.flip(0), dim=-1)
+    torch.testing.assert_close(mixture.bags["clips"].members[mask], expected[mask])
+
+
+def test_a_bank_of_bags_keeps_members_and_masks():
+    t = trainer(BASE | COOT | BANK | {"mixing.bank": "20", "mixing.level": "embedding"})
+    course(t, 2)
+    assert {name: tuple(value.shape) for name, value in t.memory.items()} == {
+        "bank.clips": (20, 3),
+        "bank.clips.members": (20, 5, 4),
+    }
+    at_input = trainer(BASE | COOT | BANK | {"mixing.bank": "20"})
+    course(at_input, 2)
+    assert {name: tuple(value.shape) for name, value in at_input.memory.items()} == {"bank.clips": (20, 5, 25)}
 
 
 # On any device, from addresses and a memory alone
