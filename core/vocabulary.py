@@ -88,7 +88,7 @@ VOCABULARY: Mapping[str, Slot] = {
     "mask": Slot("B T", "which time steps are present", _present),
     "maps": Slot("B C H W", "feature maps", _normal),
     "bags": Slot("B n D", "embeddings of the members of each bag, of any length", _normal),
-    "other_bags": Slot("B n D", "embeddings of the members' counterparts, in the same order", _normal),
+    "other_bags": Slot("B n D", "embeddings of the members' counterparts, in the same order, of any length", _normal),
     "bag_mask": Slot("B n", "which members, and their counterparts, are present; one a bag at least", _present),
     "members": Slot("2 B", "one member of each bag and one of its counterpart, by place", _places),
     "graph": Slot("B B", "symmetric adjacency of the items", _graph),

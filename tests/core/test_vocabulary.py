@@ -61,9 +61,13 @@ def test_sizes_may_be_chosen(name: str):
 
 
 @pytest.mark.parametrize("name", EMBEDDINGS)
-def test_embeddings_are_unit_vectors(name: str):
+def test_embeddings_are_unit_vectors_but_for_members_which_have_any_length(name: str):
     assert VOCABULARY[name].meaning.startswith("embedding")
     norms = made(name).norm(dim=-1)
+    if VOCABULARY[name].meaning.endswith("of any length"):
+        assert name in ("bags", "other_bags")
+        assert norms.min() < 0.9 * norms.max()
+        return
     torch.testing.assert_close(norms, torch.ones_like(norms))
 
 
