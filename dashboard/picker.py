@@ -87,3 +87,9 @@ def coming() -> bool:
 
     waiting()
     return True
+
+
+def train_one() -> None:
+    """The way out of a page that has no run to show."""
+    if st.button("Train one on Play", icon=":material/play_arrow:"):
+        st.switch_page("../pages/play.py")

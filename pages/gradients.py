@@ -13,7 +13,7 @@ from dashboard import transport
 from dashboard.controls import WIDTH, knob
 from dashboard.gradient_view import MOST, Where, along, look, source, standing, strengths
 from dashboard.link import replace, view
-from dashboard.picker import pick, started
+from dashboard.picker import pick, started, train_one
 from dashboard.sections import sections
 
 LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
@@ -33,17 +33,14 @@ def loss_knobs() -> None:
 
 
 def more() -> None:
-    rest = [k.address for k in knobs(view()) if k.address.startswith("loss.")]
-    with (
-        st.popover("More", icon=":material/tune:", type="tertiary"),
-        st.container(horizontal=True),
-    ):
+    front = [f"loss.{name}" for name in ("kind", *FRONT)]
+    with st.popover("More", icon=":material/tune:", type="tertiary"), st.container(horizontal=True):
         if view().pairs.part == "lab":
             lab.more_knobs()
             return
-        for address in rest:
-            if address.removeprefix("loss.") not in ("kind", *FRONT):
-                knob(address)
+        for each in knobs(view()):
+            if each.address.startswith("loss.") and each.address not in front:
+                knob(each.address)
         for name in ("dim", "spread", "anchor"):
             knob(f"pairs.{name}")
         knob("mixing", label="Mixing", names={"none": "off", "dmm": "DMM"})
@@ -105,12 +102,11 @@ def batch() -> None:
             knob("pairs.closeness")
             knob("pairs.n")
         at = where()
-    if at is None:
-        st.markdown("There is no run yet to take pairs from. A small one takes a few seconds.")
-        if st.button("Train one on Play", icon=":material/play_arrow:"):
-            st.switch_page("../pages/play.py")
+    if at is not None:
+        panes(at)
         return
-    panes(at)
+    st.markdown("There is no run yet to take pairs from. A small one takes a few seconds.")
+    train_one()
 
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", wrap=False):

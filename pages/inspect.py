@@ -9,7 +9,7 @@ from dashboard.health import Health, of_file, of_run, worst
 from dashboard.link import change, view, write_link
 from dashboard.opened import readable
 from dashboard.panel import chip
-from dashboard.picker import candidates, finished, label
+from dashboard.picker import candidates, finished, label, train_one
 from dashboard.tiles import TILES, spectrum_panel, tile, training_tile
 
 
@@ -18,8 +18,7 @@ def teach() -> None:
         "Nothing is open yet. Train a network on Play and its health is read here, or drop a file of embeddings: one "
         "array for each modality, one row for each item."
     )
-    if st.button("Train one on Play", icon=":material/play_arrow:"):
-        st.switch_page("../pages/play.py")
+    train_one()
 
 
 def headline(title: str, health: Health) -> None:
