@@ -113,6 +113,7 @@ try:
 except Refusal as error:
     st.error(str(error))
 else:
-    for remark in dict.fromkeys(said for _, recipe in shown for said in remarks(recipe, data_of(recipe))):
+    said = [each for _, recipe in shown for each in (*remarks(recipe, data_of(recipe)), data_of(recipe).note)]
+    for remark in dict.fromkeys(filter(None, said)):
         st.markdown(f":small[{remark}]")
     show(shown)
