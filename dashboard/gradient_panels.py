@@ -34,9 +34,7 @@ def formula(p: Params, seen: Look, found: Source, anchor: int) -> None:
     why = (entry.summary, f"{entry.title}. Source: {entry.source}.", "")
     with panel("formula", "What does this batch pay?", sentence, why=why):
         symbols, live = entry.formula, numbered(entry.formula, p)
-        rows = [f"&{symbols}"] if live == symbols else [f"&{symbols}", rf"=\;&{live}"]
-        text = r"\\".join(rows).replace(r",\quad", r",\\&\quad")
-        st.latex(rf"\begin{{aligned}}{text}\end{{aligned}}")
+        st.latex(symbols if live == symbols else rf"\begin{{aligned}}&{symbols}\\=\;&{live}\end{{aligned}}")
 
 
 def microscope(seen: Look, found: Source) -> None:

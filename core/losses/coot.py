@@ -32,8 +32,8 @@ class COOT(Params):
     origin="code",
     papers=("dmm",),
     family="hinge",
-    formula=r"\sum_l\left(w_lR_m(x^l,y^l)+w'_l\tfrac12\big(R_m(x^l,x^l)+R_m(y^l,y^l)\big)\right)+\beta\,C,\quad "
-    r"R_m(x,y)=\frac1{N^2}\sum_{j\neq i}\left([m+s_{ij}-s_{ii}]_+ + [m+s_{ji}-s_{ii}]_+\right)",
+    formula=r"\begin{aligned}&\sum_l\left(w_lR_m(x^l,y^l)+w'_l\tfrac12\big(R_m(x^l,x^l)+R_m(y^l,y^l)\big)\right)+\beta\,C,\\"
+    r"&R_m(x,y)=\frac1{N^2}\sum_{j\neq i}\left([m+s_{ij}-s_{ii}]_+ + [m+s_{ji}-s_{ii}]_+\right)\end{aligned}",
     relations={"ranking": "at every level, within each side as well", "cycle": "with ranking at every level"},
     variants=({}, {"cluster_context": 0.5, "cycle": 0, "margin": 0.5}),
 )

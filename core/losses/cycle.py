@@ -48,8 +48,8 @@ def _over_bag(errors: Tensor, present: Tensor | None, members: Tensor | None) ->
     origin="code",
     papers=("dmm",),
     family="none",
-    formula=r"\Big(\sum_kk\,\mathrm{softmax}_k\big(-\tfrac1{D\tau}\lVert\nu_i-x_k\rVert^2\big)-i\Big)^2,\quad"
-    r"\nu_i=\sum_jy_j\,\mathrm{softmax}_j\big(-\tfrac1{D\tau}\lVert x_i-y_j\rVert^2\big)",
+    formula=r"\begin{aligned}&\Big(\sum_kk\,\mathrm{softmax}_k\big(-\tfrac1{D\tau}\lVert\nu_i-x_k\rVert^2\big)-i\Big)^2,\\"
+    r"&\nu_i=\sum_jy_j\,\mathrm{softmax}_j\big(-\tfrac1{D\tau}\lVert x_i-y_j\rVert^2\big)\end{aligned}",
     claims=Claims(
         pulls="it pays for the order within a bag and shows no pairs",
         pushes="it pays for the order within a bag and shows no pairs",
