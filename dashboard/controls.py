@@ -74,32 +74,41 @@ def _commit(address: str, label: str, text: Callable[[Any], str] = spell) -> Cal
     return committed
 
 
-def _show(address: str, value: Any) -> None:
-    """Let the widget show the value of the view.
+def follow(key: str, value: Any, /, **start: Any) -> dict[str, Any]:
+    """Let the widget of this key show `value`; gives the arguments it is to be made with.
 
-    Told anew in every run: a widget inside a popover is made when that is opened, and would start from its minimum.
+    It is told only where it says something else: an answer that repeats what was said would come late where a hand is
+    faster than the server, and take the next move back. Else it has its start, which a widget inside a popover takes
+    when that is opened.
+
+    Args:
+        key: of the widget.
+        value: what it is to show.
+        start: the argument that makes such a widget start at `value`.
     """
-    st.session_state[address] = value
+    if st.session_state.get(key, value) == value:
+        return start
+    st.session_state[key] = value
+    return {}
 
 
 def _choice(
     address: str, shared: dict[str, Any], options: list[Any], names: Mapping[str, str], value: str, roomy: bool
 ) -> None:
-    _show(address, value)
+    texts = [str(option) for option in options]
     shared |= {
-        "options": [str(option) for option in options],
+        "options": texts,
         "format_func": lambda option: names.get(option, option.replace("_", " ")),
         "on_change": _commit(address, shared["label"]),
     }
     if roomy or len(options) > FEW:
-        st.selectbox(**shared)
+        st.selectbox(**shared, **follow(address, value, index=texts.index(value)))
     else:
         segmented: Any = st.segmented_control
-        segmented(**shared | {"width": "content"}, required=True)
+        segmented(**shared | {"width": "content"}, required=True, **follow(address, value, default=value))
 
 
 def _several(address: str, shared: dict[str, Any], options: list[Any], names: Mapping[str, str], found: Knob) -> None:
-    _show(address, list(found.value))
     pills: Any = st.pills
     pills(
         **shared | {"width": "stretch"},
@@ -107,13 +116,13 @@ def _several(address: str, shared: dict[str, Any], options: list[Any], names: Ma
         selection_mode="multi",
         format_func=lambda option: names.get(option, option),
         on_change=_commit(address, shared["label"], lambda chosen: ",".join(chosen)),
+        **follow(address, list(found.value), default=list(found.value)),
     )
 
 
 def _number(address: str, shared: dict[str, Any], what: Domain, found: Knob) -> None:
     value = found.value
-    _show(address, value)
-    shared["on_change"] = _commit(address, shared["label"])
+    shared |= {"on_change": _commit(address, shared["label"]), **follow(address, value, value=value)}
     bounded = what.low is not None and what.high is not None
     if what.kind is float and bounded:
         stops: list[float | None] = sorted({*_stops(what), *([] if value is None else [value])})

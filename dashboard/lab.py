@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import streamlit as st
@@ -75,10 +76,9 @@ def begin(recipe: Recipe) -> RunFolder:
     return folder
 
 
-@st.cache_resource(max_entries=600, show_spinner=False)
-def frame(folder: str, step: int, stamp: int) -> Frame:
+@lru_cache(maxsize=600)
+def frame(run: RunFolder, step: int, stamp: int) -> Frame:
     """The numbers of one recorded step; `stamp` changes where the run was trained anew."""
-    run = RunFolder(runs_home() / folder)
     recipe = Recipe.model_validate(run.recipe())
     return measured(recipe, moment(recipe, data_of(recipe), step, run.snapshot(step)))
 
@@ -130,9 +130,8 @@ def measured(recipe: Recipe, now: Moment) -> Frame:
     )
 
 
-@st.cache_resource(max_entries=2000, show_spinner=False)
-def _scores_at(folder: str, step: int, stamp: int) -> ScoresAt:
-    run = RunFolder(runs_home() / folder)
+@lru_cache(maxsize=2000)
+def _scores_at(run: RunFolder, step: int, stamp: int) -> ScoresAt:
     recipe = Recipe.model_validate(run.recipe())
     with torch.no_grad():
         return _scored(recipe, moment(recipe, data_of(recipe), step, run.snapshot(step)))
@@ -141,13 +140,13 @@ def _scores_at(folder: str, step: int, stamp: int) -> ScoresAt:
 def scores_along(run: RunFolder, steps: Sequence[int]) -> list[ScoresAt]:
     """The scores of several recorded steps."""
     stamp = (run.path / "recipe.json").stat().st_mtime_ns
-    return [_scores_at(run.path.name, step, stamp) for step in steps]
+    return [_scores_at(run, step, stamp) for step in steps]
 
 
 def frames(run: RunFolder, steps: Sequence[int]) -> list[Frame]:
     """The numbers of several recorded steps."""
     stamp = (run.path / "recipe.json").stat().st_mtime_ns
-    return [frame(run.path.name, step, stamp) for step in steps]
+    return [frame(run, step, stamp) for step in steps]
 
 
 def follow_change(shown: Recipe | None, asked: Recipe) -> Recipe:

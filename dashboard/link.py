@@ -44,6 +44,11 @@ def change(address: str, text: str) -> list[Refused]:
     return refused
 
 
+def point_at(step: int) -> None:
+    """Show another recorded step, -1 for the last; one that is recorded needs no check against the schema."""
+    st.session_state["view"] = view().model_copy(update={"at": step})
+
+
 def replace(new: View) -> None:
     """Set the whole state, as a link does; what Play has shown so far is then no ground for a branch."""
     st.session_state["view"] = new

@@ -27,10 +27,10 @@ class Verdict(Protocol):
     def state(self) -> str: ...
 
 
-def chip(verdict: Verdict) -> None:
-    """Draw a verdict as a badge; colour and icon follow its state."""
+def chip(verdict: Verdict) -> str:
+    """A verdict as a badge in Markdown; colour and icon follow its state."""
     colour, icon = _CHIPS[verdict.state]
-    st.badge(verdict.word, color=colour, icon=icon)
+    return f":{colour}-badge[{icon + ' ' if icon else ''}{verdict.word}]"
 
 
 def csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
@@ -45,12 +45,12 @@ def csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
 def _why(key: str, why: tuple[str, str, str], columns: Mapping[str, Sequence[Any]] | None) -> None:
     """The `?`: what you see, why, the formula; then the numbers to take away."""
     short, long, formula = why
-    with st.popover("", icon=":material/help:", type="tertiary", key=f"why_{key}"):
-        st.markdown(f"**{short}**")
-        if long:
-            st.markdown(long)
-        if formula:
-            st.markdown(f"$$\n{formula}\n$$")
+    with st.popover("", icon=":material/help:", type="tertiary", key=f"why_{key}", on_change="rerun") as opened:
+        if not opened.open:
+            return
+        picture = ":small[To save the picture, point at the chart and press the arrow or the camera at its top right.]"
+        said = (f"**{short}**", long, formula and f"$$\n{formula}\n$$", picture if columns is not None else "")
+        st.markdown("\n\n".join(filter(None, said)))
         if columns is not None:
             st.download_button(
                 "Save the numbers",
@@ -61,7 +61,6 @@ def _why(key: str, why: tuple[str, str, str], columns: Mapping[str, Sequence[Any
                 on_click="ignore",
                 key=f"save_{key}",
             )
-            st.markdown(":small[The picture: point at the chart and press the arrow or the camera at its top right.]")
 
 
 @contextmanager
@@ -85,25 +84,9 @@ def panel(
         columns: the numbers to save, usually `chart.columns`.
     """
     with st.container(gap="xsmall"):
-        with st.container(
-            horizontal=True,
-            vertical_alignment="center",
-            horizontal_alignment="distribute",
-            wrap=False,
-            gap="xsmall",
-        ):
-            st.markdown(f"**{title}**")
-            with st.container(
-                horizontal=True,
-                width="content",
-                vertical_alignment="center",
-                horizontal_alignment="right",
-                wrap=False,
-                gap="xsmall",
-            ):
-                if verdict is not None:
-                    chip(verdict)
-                _why(key, why, columns)
+        with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="xsmall"):
+            st.markdown(f"**{title}**" + (f" {chip(verdict)}" if verdict is not None else ""), width="stretch")
+            _why(key, why, columns)
         if sentence:
             st.markdown(f":small[{sentence}]")
         yield

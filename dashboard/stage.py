@@ -1,7 +1,9 @@
 """The five charts of Play for one run at one recorded step; each says in a sentence what it shows."""
 
+import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -130,7 +132,7 @@ def who_is_pushed(s: Scene) -> None:
     show(s.key("push"), "Who gets pushed?", sentence, chart, why=why, verdict=verdict)
 
 
-@st.cache_resource(max_entries=200, show_spinner=False)
+@lru_cache(maxsize=200)
 def levels(loss: Params, n: int, dim: int) -> tuple[float, float | None]:
     """The loss of n items when all embeddings are equal, and when they are evenly spaced and aligned.
 
@@ -149,14 +151,15 @@ def learning(s: Scene) -> None:
     if not rows:
         st.markdown(":small[The loss appears with the first step of the training.]")
         return
-    clean = [sum(v for k, v in row.items() if k.startswith("term.clean")) or row["loss"] for row in rows]
+    terms = [name for name in rows[0] if name.startswith("term.clean")] or ["loss"]
+    clean = [sum(row[term] for term in terms) for row in rows]
     steps = [row["step"] for row in rows]
     batch = min(s.recipe.method.batch, len(s.data.split.train))
-    at = max((row for row in rows if row["step"] <= s.now.step), key=lambda row: row["step"], default=rows[0])
-    tau = at.get("learned.temperature")
+    so_far = max(1, bisect.bisect_right(steps, s.now.step))
+    tau = rows[so_far - 1].get("learned.temperature")
     loss = s.recipe.loss if tau is None else s.recipe.loss.model_copy(update={"temperature": tau})
     chance, floor = levels(loss, batch, s.recipe.encoder.dim)
-    past = [value for step, value in zip(steps, clean, strict=True) if step <= s.now.step]
+    past = clean[:so_far]
     verdict = verdicts.progress(past, chance)
     if LOSSES.of(loss).family == "hinge" and verdict.state != "bad":
         margin = verdicts.dead_margin(past, chance, s.now.active, loss.margin)

@@ -1,6 +1,7 @@
 """Pictures of items as static files: the browser fetches each once and keeps it. Knows no torch."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,12 @@ STATIC = Path(__file__).parent / "static" / "thumbnails"
 EMOJI = ROOT / "assets" / "data" / "emoji_images.npz"
 
 
+@lru_cache(maxsize=8)
+def _present(folder: Path, _changed: int) -> set[int]:
+    """Rows that have their file; read again where the folder has changed."""
+    return {int(file.stem) for file in folder.glob("*.png") if file.stem.isdigit()}
+
+
 def urls(name: str, rows: Sequence[int], pictures: Callable[[], np.ndarray]) -> list[str]:
     """Addresses of the thumbnails of `rows`, written the first time they are asked for.
 
@@ -19,16 +26,17 @@ def urls(name: str, rows: Sequence[int], pictures: Callable[[], np.ndarray]) -> 
         rows: which items.
         pictures: gives all of them, (N, 32, 32, 4) uint8; called only where a file is missing.
     """
-    missing = [row for row in rows if not (STATIC / name / f"{row}.png").exists()]
+    folder = STATIC / name
+    missing = set(rows) - _present(folder, folder.stat().st_mtime_ns if folder.exists() else 0)
     if missing:
         from PIL import Image
 
         every = pictures()
-        (STATIC / name).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for row in missing:
-            partial = STATIC / name / f".{row}.png"
+            partial = folder / f".{row}.png"
             Image.fromarray(every[row], "RGBA").save(partial, "PNG")
-            partial.replace(STATIC / name / f"{row}.png")
+            partial.replace(folder / f"{row}.png")
     return [f"/app/static/thumbnails/{name}/{row}.png" for row in rows]
 
 

@@ -8,7 +8,7 @@ from core.recipe import Recipe
 from core.refusal import Refusal
 from core.runs.folder import MOVING, RESUMABLE, RunFolder, Status
 from dashboard.lab import begin
-from dashboard.link import change, view
+from dashboard.link import point_at, view
 
 STRIDE = {"slow": 1, "normal": 3, "fast": 8}
 TICK = 0.4
@@ -35,7 +35,7 @@ def cursor(steps: list[int]) -> int:
 def move(steps: list[int], index: int) -> None:
     """Put the cursor on the recorded step of this index; on the last one it follows the run."""
     index = max(0, min(index, len(steps) - 1))
-    change("at", "-1" if index == len(steps) - 1 else str(steps[index]))
+    point_at(-1 if index == len(steps) - 1 else steps[index])
 
 
 def playing() -> bool:
@@ -69,7 +69,7 @@ def _toggle(recipes: list[Recipe], runs: list[RunFolder]) -> None:
         return
     steps = recorded(runs[0]) if runs[0].path.exists() else []
     if all(fresh) and steps and cursor(steps) == steps[-1]:
-        change("at", "0")
+        point_at(0)
         st.session_state["rewound"] = True
     st.session_state["playing"] = True
 

@@ -27,9 +27,7 @@ def headline(title: str, health: Health) -> None:
     bad, watch = (sum(verdict.state == state for verdict in verdicts) for state in ("bad", "watch"))
     said = [f"{bad} bad" if bad else "", f"{watch} to watch" if watch else ""]
     summary = Verdict(", ".join(filter(None, said)) or "healthy", worst(verdicts).state if bad or watch else "ok", "")
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{title}**", width="content")
-        chip(summary)
+    st.markdown(f"**{title}** {chip(summary)}")
     st.markdown(f":small[{len(verdicts)} readings of {health.items}. {health.note}]")
 
 

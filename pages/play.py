@@ -1,5 +1,7 @@
 """Play: train and watch. What does this loss do to the points?"""
 
+from contextlib import nullcontext
+
 import streamlit as st
 
 from core.recipe import Recipe
@@ -56,7 +58,7 @@ def lane(index: int, name: str, recipe: Recipe, run: RunFolder, status: Status |
     if status and status.state == "damaged":
         return
     key = f"_{index}" if index else ""
-    own = transport.recorded(run) if status else []
+    own = (transport.recorded(run) if index else steps) if status else []
     if own:
         at = transport.cursor(steps or own)
         panels(stage.scene(recipe, data_of(recipe), run, own, at, key), bool(name))
@@ -86,7 +88,7 @@ def show(shown: list[tuple[str, Recipe]]) -> None:
             transport.buttons([recipe for _, recipe in shown], runs, steps)
             transport.slider(steps, shown[0][1].steps)
         transport.complaint()
-        places = st.columns(len(shown), gap="large")
+        places = st.columns(len(shown), gap="large") if len(shown) > 1 else [nullcontext()]
         for index, ((name, recipe), run, status) in enumerate(zip(shown, runs, now, strict=True)):
             with places[index]:
                 try:

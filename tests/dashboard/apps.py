@@ -34,6 +34,9 @@ SMALL = {
 }
 
 
+HEADLINE = re.compile(r"\*\*([^*]+)\*\*(?: :\w+-badge\[.+\])?")
+
+
 @dataclass(frozen=True)
 class Panel:
     """A chart as the user sees it: title, sentence and chip above it, words for screen readers, and its numbers."""
@@ -137,7 +140,7 @@ def _panel(node: Any, holders: tuple[Block, ...]) -> Panel:
     key = re.sub(r"^\$\$ID-[0-9a-f]+-", "", proto.id or why.replace("-why_", "-c_"))
     words = [str(getattr(each, "value", "")) for each, _ in nodes(holders[-1])]
     direct = [str(getattr(each, "value", "")) for each in holders[-1].children.values()]
-    title = next((word.strip("*") for word in words if re.fullmatch(r"\*\*.+\*\*", word)), "")
+    title = next((found[1] for word in words if (found := HEADLINE.fullmatch(word))), "")
     return Panel(
         key=key,
         title=title,

@@ -8,7 +8,7 @@ import pytest
 
 from core.data import npz
 from core.runs.folder import RunFolder
-from tests.dashboard.apps import SMALL, link_of, opened, recipe_of, seen, train, well
+from tests.dashboard.apps import HEADLINE, SMALL, link_of, opened, recipe_of, seen, train, well
 from tests.dashboard.planted import plant, unit
 
 DEEP = SMALL | {"encoder.dim": "8"}
@@ -207,7 +207,7 @@ def test_a_file_is_taken_in_read_as_embeddings_and_restored_by_its_link():
 
 def test_a_file_without_labels_has_no_probes_and_one_array_no_pairs():
     app = drop(opened("inspect", {}), "mine.npz", content(one=unit(60, 8)))
-    titles = {text.strip("*") for text in seen(app).texts}
+    titles = {found[1] for text in seen(app).texts if (found := HEADLINE.fullmatch(text))}
     assert {"Has it collapsed?", "Do the items spread out?"} <= titles
     assert not {"Do pairs lie together?", "Does each find its partner?", "Do neighbours agree?"} & titles
 

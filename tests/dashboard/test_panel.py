@@ -1,10 +1,13 @@
 from types import SimpleNamespace
 
 import pytest
+from streamlit.elements.lib.mutable_popover_container import PopoverContainer
 from streamlit.testing.v1 import AppTest
 
 from dashboard.charts.push import push
 from dashboard.panel import csv
+
+PICTURE = "\n\n:small[To save the picture, point at the chart and press the arrow or the camera at its top right.]"
 
 
 def page() -> None:
@@ -32,19 +35,27 @@ def app() -> AppTest:
 def test_a_panel_is_a_question_a_chip_a_sentence_and_a_chart(app):
     assert not app.exception
     texts = [m.value for m in app.markdown]
-    assert "**Who gets pushed?**" in texts
+    assert "**Who gets pushed?** :green-badge[:material/check: apart]" in texts
+    assert "**What lies near what?**" in texts
     assert ":small[One sentence.]" in texts
     assert ":small[]" not in texts
-    assert any("apart" in text and "green" in text and "check" in text for text in texts)
-    assert any("soon" in text and "gray" in text for text in texts)
+    assert "**Nothing yet?** :gray-badge[soon]" in texts
 
 
 def test_the_three_depths_and_the_numbers_are_in_the_popover(app):
     texts = [m.value for m in app.markdown]
-    assert texts.count("**What you see.**") == 3
-    assert "**Only this.**" in texts
-    assert sum(each.value == "$$\ns = 0.5\n$$" for each in app.markdown) == 3
+    full = "**What you see.**\n\nWhy it is so.\n\n$$\ns = 0.5\n$$"
+    short = "**Only this.**"
+    assert [text.removesuffix(PICTURE) for text in texts if text.startswith((full, short))] == [full, short, full, full]
+    assert sum(text.endswith(PICTURE) for text in texts) == 3
     assert [button.key for button in app.get("download_button")] == ["save_push", "save_map", "save_forest"]
+
+
+def test_a_closed_popover_sends_nothing(monkeypatch):
+    monkeypatch.setattr(PopoverContainer, "open", property(lambda self: False, lambda self, said: None))
+    app = AppTest.from_function(page).run(timeout=20)
+    assert not any("What you see" in each.value for each in app.markdown)
+    assert not app.get("download_button")
 
 
 def test_charts_have_keys_of_their_own_and_words_for_those_who_do_not_see(app):
