@@ -99,11 +99,11 @@ def slider() -> list[tuple[str, float, str]]:
             [sys.executable, "-m", "core", "demo"], cwd=ROOT, env=os.environ | {"PUSHPULL_HOME": home}, check=True
         )
         play = str(ROOT / "dashboard" / "app.py")
-        empty = str(Path(__file__).with_name("empty_app.py"))
+        empty, usual = (str(Path(__file__).with_name(name)) for name in ("empty_app.py", "default_app.py"))
         sites = [
             stack.enter_context(served(play, home)),
             stack.enter_context(served(empty, home)),
-            stack.enter_context(served(play, home, *DEFAULTS)),
+            stack.enter_context(served(usual, home, *DEFAULTS)),
         ]
         chromium = stack.enter_context(sync_playwright()).chromium
         path = browser()
@@ -119,7 +119,7 @@ def slider() -> list[tuple[str, float, str]]:
         rounds = [[moves(page, pid) for page, pid in pages] for _ in range(ROUNDS)]
         window.close()
     lean = sorted(ours / least for ours, least, _ in rounds)[ROUNDS // 2]
-    tidy = sorted(ours / usual for ours, _, usual in rounds)[ROUNDS // 2]
+    tidy = sorted(ours / collected for ours, _, collected in rounds)[ROUNDS // 2]
     return [
         ("move of Play's slider / of an empty app's", lean, "<= 2.5"),
         ("move of Play's slider / with Streamlit's collector on", tidy, "<= 0.15"),
