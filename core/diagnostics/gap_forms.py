@@ -20,6 +20,7 @@ from core.losses.registry import LOSSES
 from core.mixing.dmm import DMM, mixed_margin
 from core.mixing.mixture import SHORTEST
 from core.mixing.options import FixedRule, Renormalise
+from core.mixing.registry import Known
 
 OURS = "derived for this laboratory from the mixed pair of So et al. 2023"
 
@@ -151,7 +152,7 @@ def monte_carlo(gap: float, s: Setting, g: Generator, draws: int = 128) -> Drawn
     p = DMM(margin=s.margin, rule=s.rule, per_sample=True, level="embedding", renormalise="none")
     batch = orthonormal(draws, gap)
     call = mixing_of(p)
-    plan = call.plan(draws, p, g, margin=s.margin)
+    plan = call.plan(draws, p, g, Known(margin=s.margin))
     x = call.apply({"a": batch.a, "b": batch.b}, plan, p)["a"]
     only = torch.eye(draws, dtype=torch.bool)
     inputs: dict[str, Any] = {"a": x, "b": batch.b, "margin": plan.margin.double()}

@@ -21,7 +21,7 @@ from core.losses.clip import Clip
 from core.losses.ranking import Ranking
 from core.mixing.dmm import DMM
 from core.mixing.options import FixedRule, Renormalise
-from core.mixing.registry import MIXINGS, Mixing, Plan
+from core.mixing.registry import MIXINGS, Known, Mixing, Plan
 from core.params import Params
 from core.streams import stream
 
@@ -121,7 +121,7 @@ def plans(s: Setting, batch: Batch, seed: int, count: int = DRAWS, *, even: bool
     for k in range(count):
         if even and s.each == "batch":
             p = p.model_copy(update={"law": "fixed", "fixed": 0.5 + (k + 0.5) / (2 * count)})
-        yield call.plan(len(batch), p, stream(seed, "lab", "mixing", k), margin=s.margin, z=batch.a)
+        yield call.plan(len(batch), p, stream(seed, "lab", "mixing", k), Known(margin=s.margin, z=batch.a))
 
 
 def plan_at(s: Setting, batch: Batch, seed: int, lam: float) -> Plan:
@@ -129,7 +129,7 @@ def plan_at(s: Setting, batch: Batch, seed: int, lam: float) -> Plan:
     if s.each != "batch":
         return next(plans(s, batch, seed, 1))
     p = s.mixing.model_copy(update={"law": "fixed", "fixed": lam})
-    return mixing_of(p).plan(len(batch), p, stream(seed, "lab", "mixing", 0), margin=s.margin, z=batch.a)
+    return mixing_of(p).plan(len(batch), p, stream(seed, "lab", "mixing", 0), Known(margin=s.margin, z=batch.a))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from core.losses.registry import LOSSES
 from core.losses.scores import similarity
 from core.mixing.dmm import DMM, MarginRule, draw_lam, mixed_margin
 from core.mixing.options import FixedRule
-from core.mixing.registry import MIXINGS, Level, Plan
+from core.mixing.registry import MIXINGS, Known, Level, Plan
 from core.params import Params
 from core.streams import stream
 
@@ -115,7 +115,7 @@ def stand(situation: Situation, lam: float, margin: float, rule: FixedRule) -> S
     asks = Ranking(margin=margin)
     mixing, loss = MIXINGS.of(p).call(), LOSSES.of(asks)
     assert mixing is not None
-    plan = mixing.plan(2, p, stream(0, "scene"), margin=margin)
+    plan = mixing.plan(2, p, stream(0, "scene"), Known(margin=margin))
     mixed_picture = mixing.apply({"a": a, "b": b}, plan, p)["a"]
     clean = loss.call(a=a, b=b, p=asks)
     mixed = loss.call(a=mixed_picture, b=b, p=asks, margin=plan.margin)
@@ -195,7 +195,7 @@ def draw_plans(p: Params, n: int, steps: int, seed: int, margin: float) -> Drawn
         p = p.model_copy(update={"partner": "flip"})
     plans, memory = [], {}
     for step in range(steps):
-        plan = mixing.plan(n, p, stream(seed, "mixing", step), margin=margin, step=step, memory=memory)
+        plan = mixing.plan(n, p, stream(seed, "mixing", step), Known(margin=margin, step=step, memory=memory))
         memory = mixing.remember(memory, plan, {}, p)
         plans.append(plan)
     return Drawn(

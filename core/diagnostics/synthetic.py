@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from core.diagnostics.forces import forces, gradient_norms
 from core.diagnostics.hardness import gaps
 from core.losses.registry import LOSSES
-from core.mixing.registry import MIXINGS
+from core.mixing.registry import MIXINGS, Known
 from core.mixing.targets import partner_pairs
 from core.paid import Paid, Pairs
 from core.params import Params
@@ -201,8 +201,8 @@ def strength(p: Params, batch: Batch, mixing: Any, seed: int, draws: int = 40) -
         return gradient_norms(paid.total(), z[side]), paid
 
     clean, paid = norms(None)
-    known: dict[str, Any] = {"margin": own, "z": batch.b if side == "b" else batch.a, "labels": batch.labels}
-    drawn = (call.plan(n, at_embedding, stream(seed, "strength", k), **known) for k in range(draws))
+    known = Known(own, batch.b if side == "b" else batch.a, batch.labels)
+    drawn = (call.plan(n, at_embedding, stream(seed, "strength", k), known) for k in range(draws))
     plans = [plan if plan.side == "both" else replace(plan, side=side) for plan in drawn]
     mixed = torch.stack([norms(plan)[0] for plan in plans]).mean(0)
     gap = _gaps_of(paid.pairs[0], n, side)

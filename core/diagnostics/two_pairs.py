@@ -19,6 +19,7 @@ from core.losses.ranking import Ranking
 from core.losses.registry import LOSSES
 from core.mixing.dmm import DMM, mixed_margin
 from core.mixing.options import FixedRule, Renormalise
+from core.mixing.registry import Known
 from core.streams import stream
 
 LETTERS = ("n", "i", "p", "b")  # nobody, only i, only its partner, both
@@ -94,7 +95,7 @@ def by_gradient(own: float, other: float, lam: float, margin: float, rule: Fixed
     names = torch.diag(gaps) @ z.detach() + torch.diag((1 - gaps.square()).clamp(min=0).sqrt()) @ z.detach().roll(2, 1)
     p = DMM(margin=margin, rule=rule, law="fixed", fixed=lam, level="embedding", renormalise="none")
     call, loss = mixing_of(p), Ranking(margin=margin)
-    plan = call.plan(2, p, stream(0, "two pairs"), margin=margin)
+    plan = call.plan(2, p, stream(0, "two pairs"), Known(margin=margin))
     mixed = call.apply({"a": z, "b": names}, plan, p)["a"]
     paid = LOSSES.of(loss).call(a=mixed, b=names, p=loss, margin=plan.margin.double()).terms["a_to_b"].per.sum()
     (g,) = torch.autograd.grad(paid, z)

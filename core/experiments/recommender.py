@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from core.data.ratings import LIKED, Parts, Ratings, parts, read
 from core.experiments.measures import CHECK, Alive, Diverged
 from core.losses.registry import LOSSES
-from core.mixing.registry import MIXINGS, Step
+from core.mixing.registry import MIXINGS, Known, Step
 from core.mixing.targets import weighted
 from core.paid import Paid, joined
 from core.params import Params
@@ -154,7 +154,7 @@ class Fit:
         assert mixing is not None
         g = stream(self.p.seed, "mixing", self.step)
         own = float(self.p.loss.margin)
-        plan = mixing.plan(len(u), p, g, margin=own, z=u.detach(), step=self.step, memory=self.memory)
+        plan = mixing.plan(len(u), p, g, Known(margin=own, z=u.detach(), step=self.step, memory=self.memory))
         self.memory = mixing.remember(self.memory, plan, {"a": u}, p)
         made = mixing.apply({"a": u, "b": v, "negatives": n}, plan, p)
         paid = pay(self.p, made["a"], made["b"], made["negatives"], plan.margin)

@@ -17,7 +17,7 @@ from core.mixing.options import DMM as DMM
 from core.mixing.options import MarginRule as MarginRule
 from core.mixing.partners import bank_size, draw_from_bank, turned_members
 from core.mixing.partners import draw_partner as draw_partner
-from core.mixing.registry import Memory, Mixes, Plan, Side, Step, mixing
+from core.mixing.registry import Known, Memory, Mixes, Plan, Side, Step, mixing
 from core.mixing.schedule import LEARNED, product_after
 from core.mixing.schedule import mixed_margin as mixed_margin
 from core.mixing.schedule import mixed_weight as mixed_weight
@@ -68,40 +68,23 @@ class DynamicMixedMargin:
 
     mixes: Mixes = "sides"
 
-    def plan(
-        self,
-        n: int,
-        p: DMM,
-        g: Generator,
-        *,
-        margin: float,
-        z: Tensor | None = None,
-        labels: Tensor | None = None,
-        step: int = 0,
-        memory: Memory | None = None,
-        learned: Mapping[str, Tensor] | None = None,
-    ) -> Plan:
+    def plan(self, n: int, p: DMM, g: Generator, known: Known) -> Plan:
         """Draw lambda, partner and margin for a batch of n.
 
         Args:
             n: items in the batch, at least 2 for a mixture.
             p: the params.
             g: a CPU generator, fresh for this step.
-            margin: the loss's own margin, used where `p.margin` is None.
-            z: (n, D) embeddings, for partners that are chosen by them.
-            labels: (n,) classes, for partners that are chosen by them.
-            step: index of the step, for sides that take turns.
-            memory: as `remember` gave it after the step before; None at the first one.
-            learned: name -> () the scalars of the learned margin rule.
+            known: of the batch and of the run; its margin is used where `p.margin` is None.
         """
         lam = draw_lam(n, p, g)
-        held = bank_size(memory) if p.partner == "bank" else 0
-        partner = draw_from_bank(n, held, g) if held else draw_partner(n, p, g, z=z, labels=labels)
+        held = bank_size(known.memory) if p.partner == "bank" else 0
+        partner = draw_from_bank(n, held, g) if held else draw_partner(n, p, g, z=known.z, labels=known.labels)
         if p.share == "pair" and not held:
             lam = shared_by_partners(lam, partner)
-        m = margin if p.margin is None else p.margin
-        asks = {"learned": learned, "before": (memory or {}).get("product")}
-        where = next((value.device for value in (learned or {}).values()), lam.device)
+        m = known.margin if p.margin is None else p.margin
+        asks = {"learned": known.learned, "before": known.memory.get("product")}
+        where = next((value.device for value in known.learned.values()), lam.device)
         lam = lam.to(where) if p.rule == "learned" else lam
         asked = mixed_margin(p.rule, lam, m, **asks)
         return Plan(
@@ -109,7 +92,7 @@ class DynamicMixedMargin:
             partner,
             asked,
             from_bank=torch.full((n,), bool(held)) if p.partner == "bank" else None,
-            side=side_at(p.side, step),
+            side=side_at(p.side, known.step),
             partner_margin=mixed_margin(p.rule, 1 - lam, m, **asks) if p.target == "soft" else None,
             penalty=p.prior * (asked - lam * m).square().mean() if p.rule == "learned" else None,
         )

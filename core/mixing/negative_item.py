@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
 from core.mixing.options import Weight
-from core.mixing.registry import Memory, Mixes, Plan, Step, mixing
+from core.mixing.registry import Known, Memory, Mixes, Plan, Step, mixing
 from core.mixing.schedule import mixed_margin, mixed_weight, product_after
 from core.paid import Paid, joined
 from core.params import Params
@@ -73,34 +73,17 @@ class MixedNegatives:
 
     mixes: Mixes = "negatives"
 
-    def plan(
-        self,
-        n: int,
-        p: NegativeItem,
-        g: Generator,
-        *,
-        margin: float,
-        z: Tensor | None = None,
-        labels: Tensor | None = None,
-        step: int = 0,
-        memory: Memory | None = None,
-        learned: Mapping[str, Tensor] | None = None,
-    ) -> Plan:
+    def plan(self, n: int, p: NegativeItem, g: Generator, known: Known) -> Plan:
         """Draw lambda and margin for a batch of n; an anchor's partner is its own positive.
 
         Args:
             n: items in the batch.
             p: the params.
             g: a CPU generator, fresh for this step.
-            margin: the loss's own margin, used where `p.margin` is None.
-            z: not needed.
-            labels: not needed.
-            step: not needed.
-            memory: as `remember` gave it after the step before.
-            learned: not needed.
+            known: its margin, used where `p.margin` is None, and its memory.
         """
         lam = (p.low + (p.high - p.low) * torch.rand(n if p.per_sample else 1, generator=g)).expand(n).clone()
-        m, before = margin if p.margin is None else p.margin, (memory or {}).get("product")
+        m, before = known.margin if p.margin is None else p.margin, known.memory.get("product")
         return Plan(lam, torch.arange(n), mixed_margin(p.rule, lam, m, before=before), side="a")
 
     def apply(self, inputs: Mapping[str, Tensor], plan: Plan, p: NegativeItem) -> Mapping[str, Tensor]:

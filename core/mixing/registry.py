@@ -1,7 +1,7 @@
 """The registry of mixings and the plan that they draw: everything random about a step, stored and replayable."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import torch
@@ -56,6 +56,23 @@ class Plan:
         return Plan(**{name: value.to(where) if isinstance(value, Tensor) else value for name, value in values.items()})
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a plan may look at.
+
+    `margin`: the loss's own, for a mixing that has none. `z` (n, D) and `labels` (n,): embeddings and classes, for
+    partners that are chosen by them. `step`: index of the step, for sides that take turns. `memory`: as `remember` gave
+    it after the step before, empty at the first one. `learned`: name -> () the scalars of a learned margin rule.
+    """
+
+    margin: float
+    z: Tensor | None = None
+    labels: Tensor | None = None
+    step: int = 0
+    memory: Memory = field(default_factory=dict)
+    learned: Mapping[str, Tensor] = field(default_factory=dict)
+
+
 class Mixing(Protocol):
     """Stateless: `plan` draws, `apply` mixes, `combine` adds up; none of them changes its params or the loss's.
 
@@ -65,19 +82,7 @@ class Mixing(Protocol):
 
     mixes: Mixes
 
-    def plan(
-        self,
-        n: int,
-        p: Any,
-        g: Generator,
-        *,
-        margin: float,
-        z: Tensor | None = None,
-        labels: Tensor | None = None,
-        step: int = 0,
-        memory: Memory | None = None,
-        learned: Mapping[str, Tensor] | None = None,
-    ) -> Plan: ...
+    def plan(self, n: int, p: Any, g: Generator, known: Known) -> Plan: ...
 
     def apply(self, inputs: Mapping[str, Tensor], plan: Plan, p: Any) -> Mapping[str, Tensor]: ...
 

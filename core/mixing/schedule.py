@@ -86,6 +86,6 @@ def mixed_weight(p: Clocked, step: Step) -> float:
 
 
 def product_after(before: Tensor | None, lam: Tensor) -> Tensor:
-    """() float64 on the CPU: the product of all lambdas up to this step; `lam` (n,) is one and the same for all."""
-    last = lam[0].detach().cpu().double()
+    """() float64: the product of all lambdas up to this step; `lam` (n,), as drawn, is one and the same for all."""
+    last = lam[0].detach().double()
     return last if before is None else before * last

@@ -11,7 +11,7 @@ from core.encoders.bags import Bag, unpacked
 from core.losses.ranking import Ranking
 from core.losses.registry import LOSSES
 from core.mixing.dmm import side_at
-from core.mixing.registry import MIXINGS, Memory, Plan, Side, Step
+from core.mixing.registry import MIXINGS, Known, Memory, Plan, Side, Step
 from core.recipe import Recipe
 from core.runs.networks import Networks, on_sphere
 from core.runs.payment import Embedded, modality_pairs, takes_bags
@@ -79,8 +79,8 @@ def draw_plans(recipe: Recipe, batch: Embedded, clock: Step, memory: Memory) -> 
 
     def draw(z: Tensor, *own: str) -> Plan:
         g = stream(recipe.seed, "mixing", clock.index, *own)
-        known = {"z": z.detach(), "labels": batch.labels, "memory": memory, "learned": learned}
-        return mixing.plan(len(z), p, g, margin=own_margin(recipe), step=clock.index, **known)
+        known = Known(own_margin(recipe), z.detach(), batch.labels, clock.index, memory, learned)
+        return mixing.plan(len(z), p, g, known)
 
     side = _side(recipe, clock.index)
     names = mixed_names(recipe, batch.z, side)

@@ -45,8 +45,8 @@ class Decaying(DynamicMixedMargin):
 
     left = 1.0
 
-    def plan(self, n, p, g, *, margin, **more) -> Plan:
-        right = super().plan(n, p, g, margin=margin, **more)
+    def plan(self, n, p, g, known) -> Plan:
+        right = super().plan(n, p, g, known)
         Decaying.left *= float(right.lam[0])
         return Plan(right.lam, right.partner, right.margin * Decaying.left)
 

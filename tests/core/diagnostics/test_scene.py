@@ -140,8 +140,8 @@ def test_a_margin_multiplied_in_place_falls_and_is_named(monkeypatch):
 
         left = 1.0
 
-        def plan(self, n, p, g, *, margin, **more) -> Plan:
-            right = super().plan(n, p, g, margin=margin, **more)
+        def plan(self, n, p, g, known) -> Plan:
+            right = super().plan(n, p, g, known)
             self.left *= float(right.lam[0])
             return Plan(right.lam, right.partner, right.margin * self.left)
 

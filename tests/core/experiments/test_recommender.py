@@ -16,6 +16,7 @@ from core.experiments.recommender import Fit, Likes, Recommending, draw_negative
 from core.experiments.recommending import ARMS, known, measured, without_test
 from core.experiments.settings import Experiment
 from core.experiments.tasks import tasks
+from core.mixing.registry import Known
 from core.streams import stream
 
 USERS, ITEMS = 40, 60
@@ -132,7 +133,7 @@ def test_plain_mixup_pays_for_both_users_likes_by_their_shares(ratings):
     terms = training.mix(u, v, n).terms
     assert set(terms) == {"own", "partner"}
     lam = training.mixing.plan(
-        6, training.p.mixing, stream(0, "mixing", 0), margin=float(training.p.loss.margin), z=u.detach(), step=0
+        6, training.p.mixing, stream(0, "mixing", 0), Known(margin=float(training.p.loss.margin), z=u.detach(), step=0)
     ).lam[0]
     mixed = lam * u + (1 - lam) * u.flip(0)
     m = training.p.loss.margin

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.losses.ranking import Ranking, ranking
 from core.losses.registry import LOSSES
 from core.mixing.dmm import DMM, DynamicMixedMargin, mixed_weight
-from core.mixing.registry import Plan, Step
+from core.mixing.registry import Known, Plan, Step
 from core.paid import Paid, Term
 from core.streams import stream
 from tests.core.losses.batches import batches, leaves
@@ -20,7 +20,7 @@ MIX = DynamicMixedMargin()
 
 
 def plan(n: int, p: DMM, *, seed: int = 0, margin: float = 0.2) -> Plan:
-    return MIX.plan(n, p, stream(seed, "mixing", 0), margin=margin)
+    return MIX.plan(n, p, stream(seed, "mixing", 0), Known(margin=margin))
 
 
 def unit(seed: int, n: int = 6, d: int = 5) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.mixing.dmm import DMM, DynamicMixedMargin
 from core.mixing.mixture import along_arc, mixed_mask
-from core.mixing.registry import Plan
+from core.mixing.registry import Known, Plan
 from core.mixing.schedule import LEARNED
 from core.mixing.targets import partner_pairs
 from core.streams import stream
@@ -44,7 +44,7 @@ def test_where_there_is_no_single_arc_mixtures_and_gradients_stay_finite(degrees
 def test_mixed_embeddings_are_as_long_as_asked(how: str, expected: float):
     z = torch.eye(2, dtype=torch.float64)
     p = DMM(level="embedding", renormalise=how, law="fixed", fixed=0.7)
-    mixed = MIX.apply({"a": z}, MIX.plan(2, p, stream(0), margin=0.2), p)["a"]
+    mixed = MIX.apply({"a": z}, MIX.plan(2, p, stream(0), Known(margin=0.2)), p)["a"]
     torch.testing.assert_close(mixed.norm(dim=1), torch.full((2,), expected, dtype=torch.float64), rtol=1e-6, atol=0)
 
 
@@ -70,7 +70,7 @@ def test_members_and_context_are_mixed_with_their_item_and_those_of_the_other_si
     inputs = {name: torch.randn(4, *shape, generator=g) for name, shape in (("a", (3,)), ("bags", (2, 3)))}
     inputs |= {"context": torch.randn(4, 3, generator=g), "other_bags": torch.randn(4, 2, 3, generator=g)}
     p = DMM(level="embedding", law="fixed", fixed=0.8)
-    mixed = MIX.apply(inputs, MIX.plan(4, p, g, margin=0.2), p)
+    mixed = MIX.apply(inputs, MIX.plan(4, p, g, Known(margin=0.2)), p)
     for name in ("a", "bags", "context"):
         expected = F.normalize(0.8 * inputs[name] + 0.2 * inputs[name].flip(0), dim=-1)
         torch.testing.assert_close(mixed[name], expected)
@@ -81,11 +81,11 @@ def test_as_released_the_members_of_the_batch_are_turned_round_whatever_their_it
     bags = torch.arange(1.0, 7.0).reshape(2, 3, 1)
     present = torch.tensor([[1, 1, 0], [1, 1, 1]]).bool()
     p = DMM(law="fixed", fixed=0.75, members="turned")
-    mixed = MIX.apply({"bags": bags, "bag_mask": present}, MIX.plan(2, p, stream(0), margin=0.2), p)
+    mixed = MIX.apply({"bags": bags, "bag_mask": present}, MIX.plan(2, p, stream(0), Known(margin=0.2)), p)
     partners = torch.tensor([6.0, 5.0, 3.0, 4.0, 2.0, 1.0]).reshape(2, 3, 1)
     torch.testing.assert_close(mixed["bags"], 0.75 * bags + 0.25 * partners)
     assert torch.equal(mixed["bag_mask"], present)
-    whole = MIX.apply({"bags": bags}, MIX.plan(2, p, stream(0), margin=0.2), p)["bags"]
+    whole = MIX.apply({"bags": bags}, MIX.plan(2, p, stream(0), Known(margin=0.2)), p)["bags"]
     torch.testing.assert_close(whole, 0.75 * bags + 0.25 * bags.flatten().flip(0).reshape(2, 3, 1))
 
 
@@ -112,8 +112,8 @@ def test_mixtures_are_made_on_the_meta_device_with_every_option(options: dict[st
     inputs = {name: torch.zeros(shape, device=meta).requires_grad_() for name, shape in shapes.items()}
     masks = {"bag_mask": torch.ones(4, 2, device=meta).bool()}
     learned = {name: torch.zeros((), device=meta) for name in LEARNED}
-    known = {"z": inputs["a"], "memory": {"bank.a": inputs["bank.a"]}, "learned": learned}
-    plan = MIX.plan(4, p, stream(0), margin=0.2, **known).to(meta)
+    known = Known(0.2, z=inputs["a"], memory={"bank.a": inputs["bank.a"]}, learned=learned)
+    plan = MIX.plan(4, p, stream(0), known).to(meta)
     with OnlyMeta():
         mixed = MIX.apply(inputs | masks, plan, p)
         torch.cat([mixed[name].flatten() for name in shapes]).sum().backward()

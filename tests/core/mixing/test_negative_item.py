@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from core.mixing.negative_item import MixedNegatives, NegativeItem, others
+from core.mixing.registry import Known
 from core.streams import stream
 
 MIX = MixedNegatives()
@@ -18,7 +19,7 @@ def points(name: str, *shape: int) -> Tensor:
 
 def test_each_negative_moves_towards_the_anchors_own_positive():
     p = NegativeItem(per_sample=True)
-    plan = MIX.plan(N, p, stream(0, "plan"), margin=1.0)
+    plan = MIX.plan(N, p, stream(0, "plan"), Known(margin=1.0))
     inputs = {"a": points("u", N, D), "b": points("p", N, D), "negatives": points("n", N, K, D)}
     made = MIX.apply(inputs, plan, p)
     assert made["a"] is inputs["a"]
@@ -38,22 +39,22 @@ def test_without_negatives_of_their_own_anchors_meet_the_other_items():
         [0, 1, 2],
     ]
     p = NegativeItem(low=0, high=0)
-    made = MIX.apply({"a": b, "b": b}, MIX.plan(4, p, stream(0), margin=1.0), p)
+    made = MIX.apply({"a": b, "b": b}, MIX.plan(4, p, stream(0), Known(margin=1.0)), p)
     torch.testing.assert_close(made["negatives"], others(b))
 
 
 @pytest.mark.parametrize(("rule", "factor"), [("one_minus_lam", 0.75), ("lam", 0.25), ("constant", 1.0), ("zero", 0.0)])
 def test_the_margin_follows_its_rule(rule: str, factor: float):
-    plan = MIX.plan(3, NegativeItem(low=0.25, high=0.25, rule=rule), stream(0), margin=1.6)
+    plan = MIX.plan(3, NegativeItem(low=0.25, high=0.25, rule=rule), stream(0), Known(margin=1.6))
     assert plan.margin.tolist() == pytest.approx([1.6 * factor] * 3)
-    own = MIX.plan(3, NegativeItem(low=0.25, high=0.25, rule=rule, margin=0.4), stream(0), margin=1.6)
+    own = MIX.plan(3, NegativeItem(low=0.25, high=0.25, rule=rule, margin=0.4), stream(0), Known(margin=1.6))
     assert own.margin.tolist() == pytest.approx([0.4 * factor] * 3)
 
 
 def test_the_released_rule_multiplies_what_was_left_and_the_memory_carries_it():
     p, memory, expected = NegativeItem(rule="released_decay"), {}, 1.5
     for step in range(20):
-        plan = MIX.plan(N, p, stream(0, step), margin=1.5, memory=memory)
+        plan = MIX.plan(N, p, stream(0, step), Known(margin=1.5, memory=memory))
         expected *= float(plan.lam[0])
         assert plan.margin.tolist() == pytest.approx([expected] * N, rel=1e-5)
         memory = MIX.remember(memory, plan, {}, p)

@@ -11,7 +11,7 @@ from torch import Tensor
 from core.mixing.dmm import DMM, DynamicMixedMargin, draw_lam, draw_partner, mixed_margin
 from core.mixing.laws import folded_beta
 from core.mixing.options import PERMUTATIONS
-from core.mixing.registry import Plan
+from core.mixing.registry import Known, Plan
 from core.streams import stream
 
 MIX = DynamicMixedMargin()
@@ -20,7 +20,7 @@ PARTNERS = ("flip", "roll", "shuffle")
 
 
 def plan(n: int, p: DMM, *, seed: int = 0, margin: float = 0.2) -> Plan:
-    return DynamicMixedMargin().plan(n, p, stream(seed, "mixing", 0), margin=margin)
+    return DynamicMixedMargin().plan(n, p, stream(seed, "mixing", 0), Known(margin=margin))
 
 
 def drawn(p: DMM) -> Tensor:
@@ -112,12 +112,12 @@ def test_only_those_who_are_each_others_partner_share_one():
     angles = torch.tensor([0.0, 10.0, 25.0]).deg2rad()
     z = torch.stack([angles.cos(), angles.sin()], dim=1)
     shared, own = (
-        MIX.plan(3, DMM(per_sample=True, share=share, partner="hard"), stream(0), margin=0.2, z=z).lam.tolist()
+        MIX.plan(3, DMM(per_sample=True, share=share, partner="hard"), stream(0), Known(margin=0.2, z=z)).lam.tolist()
         for share in ("pair", "sample")
     )
     assert shared == [own[0], own[0], own[2]]
     bank = DMM(per_sample=True, share="pair", partner="bank")
-    assert len(MIX.plan(9, bank, stream(0), margin=0.2, memory={"bank.a": z}).lam.unique()) == 9
+    assert len(MIX.plan(9, bank, stream(0), Known(margin=0.2, memory={"bank.a": z})).lam.unique()) == 9
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 8])
@@ -153,7 +153,7 @@ def test_partners_by_class_are_random_others_and_whoever_has_none_is_alone(same:
     p = DMM(partner="same_class" if same else "other_class")
     met: list[set[int]] = [set() for _ in labels]
     for seed in range(200):
-        found = MIX.plan(6, p, stream(seed), margin=0.2, labels=labels)
+        found = MIX.plan(6, p, stream(seed), Known(margin=0.2, labels=labels))
         for i, j in enumerate(found.partner.tolist()):
             met[i].add(j)
         assert found.alone.tolist() == [False] * 5 + [same]
@@ -169,7 +169,7 @@ def test_what_a_partner_is_chosen_by_is_asked_for(partner: str, what: str):
 
 def test_partners_from_the_bank_are_rows_of_it_and_never_the_item_itself():
     memory = {"bank.a": torch.zeros(50, 3)}
-    found = MIX.plan(30, DMM(partner="bank"), stream(0), margin=0.2, memory=memory)
+    found = MIX.plan(30, DMM(partner="bank"), stream(0), Known(margin=0.2, memory=memory))
     assert found.from_bank is not None
     assert found.from_bank.all()
     assert 30 < int(found.partner.max()) < 50
@@ -216,7 +216,7 @@ def test_the_margin_follows_its_rule(rule: str, expected: list[float]):
 def test_the_learned_margin_takes_its_scalars_and_pays_for_leaving_the_papers_rule():
     p = DMM(rule="learned", prior=3, law="fixed", fixed=0.75)
     scalars = {"margin_level": torch.tensor(0.4), "margin_slope": torch.tensor(-1.0)}
-    found = MIX.plan(2, p, stream(0), margin=0.2, learned=scalars)
+    found = MIX.plan(2, p, stream(0), Known(margin=0.2, learned=scalars))
     share = 1 / (1 + math.exp(-(0.4 - 0.5)))
     assert found.margin.tolist() == pytest.approx([0.2 * share] * 2)
     assert float(found.penalty) == pytest.approx(3 * (0.2 * share - 0.15) ** 2)
@@ -225,7 +225,7 @@ def test_the_learned_margin_takes_its_scalars_and_pays_for_leaving_the_papers_ru
 def test_the_decayed_margin_is_m_times_all_lambdas_so_far():
     p, memory, expected = DMM(rule="released_decay", low=0, high=0.5), {}, 1.5
     for step in range(30):
-        found = MIX.plan(4, p, stream(0, step), margin=1.5, memory=memory)
+        found = MIX.plan(4, p, stream(0, step), Known(margin=1.5, memory=memory))
         expected *= float(found.lam[0])
         assert found.margin.tolist() == pytest.approx([expected] * 4, rel=1e-5)
         memory = MIX.remember(memory, found, {}, p)

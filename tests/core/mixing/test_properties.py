@@ -23,7 +23,7 @@ from core.losses.triplet import Triplet, triplet
 from core.mixing import dmm
 from core.mixing.dmm import DMM, DynamicMixedMargin, draw_lam, mixed_margin
 from core.mixing.negative_item import MixedNegatives, NegativeItem
-from core.mixing.registry import Plan, Step
+from core.mixing.registry import Known, Plan, Step
 from core.mixing.targets import partner_pairs, weighted
 from core.runs.trainer import Trainer
 from core.streams import stream
@@ -50,7 +50,7 @@ def plan(p: DMM, *, n: int = N, seed: int = 0, margin: float = 0.2, **known: Any
     """A plan for points of which everything is known that a partner can be chosen by."""
     labels = torch.arange(n) // 2
     known = {"z": points("z", n, D), "labels": labels, "memory": {"bank.a": unit("bank", 9, D)}} | known
-    return MIX.plan(n, p, stream(seed, "mixing", 0), margin=margin, **known)
+    return MIX.plan(n, p, stream(seed, "mixing", 0), Known(margin=margin, **known))
 
 
 def exactly(drawn: Plan) -> Plan:
@@ -132,7 +132,7 @@ def test_the_margin_of_the_loss_is_the_same_after_a_thousand_calls():
     before = ranking(a, b, settings).total()
     margins = []
     for step in range(1000):
-        drawn = MIX.plan(N, p, stream(0, "mixing", step), margin=settings.margin)
+        drawn = MIX.plan(N, p, stream(0, "mixing", step), Known(margin=settings.margin))
         mixed = ranking(MIX.apply({"a": a}, drawn, p)["a"], b, settings, margin=drawn.margin)
         MIX.combine(ranking(a, b, settings), mixed, Step(step, step), p)
         margins.append(drawn.margin[0].item())
@@ -225,7 +225,7 @@ def test_by_stewart_mixed_negatives_pay_the_calibrated_lead_less_the_chord(lam: 
     """[mu + d_p² - d(u, n~)²]_+ with d(u, n~)² = lam d_p² + (1 - lam) d_n² - lam (1 - lam) d(p, n)²."""
     u, b, n = points("u", N, D), points("p", N, D), points("n", N, 4, D)
     p = NegativeItem(low=lam, high=lam)
-    drawn = exactly(MixedNegatives().plan(N, p, stream(0), margin=1.5))
+    drawn = exactly(MixedNegatives().plan(N, p, stream(0), Known(margin=1.5)))
     made = MixedNegatives().apply({"a": u, "b": b, "negatives": n}, drawn, p)
     paid = triplet(**made, p=Triplet(over="sum", squared=True), margin=drawn.margin).total()
     positive = (u - b).square().sum(-1)[:, None]
@@ -288,7 +288,7 @@ SMOOTH: dict[str, DMM] = {
 def mixed_payment(p: DMM, loss: Callable[..., Any], settings: Any) -> Callable[..., Tensor]:
     def pay(x: Tensor, y: Tensor, level: Tensor, slope: Tensor) -> Tensor:
         scalars = {"margin_level": level, "margin_slope": slope}
-        drawn = plan(p, margin=0.4, learned=scalars if p.rule == "learned" else None)
+        drawn = plan(p, margin=0.4, learned=scalars)
         at_end = p.level == "embedding"
         a, b = (F.normalize(v, dim=-1) if at_end else v for v in (x, y))
         mixed = MIX.apply({"a": a, "b": b, "bank.a": unit("bank", 9, D)}, drawn, p)

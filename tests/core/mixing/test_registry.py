@@ -2,7 +2,7 @@
 
 import torch
 
-from core.mixing.registry import MIXINGS, Plan
+from core.mixing.registry import MIXINGS, Known, Plan
 
 
 def test_knows_what_the_links_name():
@@ -23,7 +23,7 @@ def test_every_mixing_keeps_the_protocol_from_its_defaults():
         if mixing is None:
             continue
         p = entry.params()
-        plan = mixing.plan(5, p, torch.Generator().manual_seed(0), margin=0.3)
+        plan = mixing.plan(5, p, torch.Generator().manual_seed(0), Known(margin=0.3))
         assert plan.lam.shape == plan.partner.shape == plan.margin.shape == (5,)
         mixed = mixing.apply({"a": torch.ones(5, 2), "b": torch.ones(5, 2)}, plan, p)
         made = {"negatives": (5, 4, 2)} if mixing.mixes == "negatives" else {}

@@ -4,6 +4,7 @@ import errno
 import itertools
 import multiprocessing
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -203,8 +204,8 @@ def test_the_recorded_margin_is_the_one_that_was_applied_so_a_margin_that_decays
     kept = {"margin": 0.2}
     plan = DynamicMixedMargin.plan
 
-    def decaying(self, n, p, g, *, margin, **known):
-        drawn = plan(self, n, p, g, margin=kept["margin"], **known)
+    def decaying(self, n, p, g, known):
+        drawn = plan(self, n, p, g, replace(known, margin=kept["margin"]))
         kept["margin"] = float(drawn.margin[0])
         return drawn
 
