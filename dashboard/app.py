@@ -13,8 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-# What a page computes is small: a second thread would cost more in waiting than it saves. Read when torch is loaded.
-for variable, value in (("OMP_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1"), ("GOMP_SPINCOUNT", "0")):
+for variable, value in importlib.import_module("core.environment").ONE_THREAD.items():
     os.environ.setdefault(variable, value)
 
 ABOUT = """**Pushpull**, a laboratory for contrastive losses.

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from core.addresses import read
-from core.environment import ROOT
+from core.environment import ONE_THREAD, ROOT
 from core.experiments.arms import Arm
 from core.experiments.folder import ExperimentFolder
 from core.experiments.progress import finished
@@ -23,7 +23,6 @@ from core.experiments.worker import Arms
 from core.home import home
 from core.refusal import Refusal
 from core.runs.folder import write_json
-from core.runs.launch import ONE_THREAD
 
 POLL = 0.2
 

@@ -5,11 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core.environment import ROOT
+from core.environment import ONE_THREAD, ROOT
 from core.runs.folder import RunFolder
-
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}
-
 
 # Kept until they end, so that none becomes a zombie of a server that lives long.
 _children: list[subprocess.Popen[bytes]] = []
