@@ -135,8 +135,8 @@ class Drawn:
 
 
 def orthonormal(n: int, gap: float) -> Batch:
-    """n pairs in 2n dimensions, every one leading every other by just `gap`."""
-    every = torch.eye(2 * n, dtype=torch.float64)
+    """n pairs in n + 1 dimensions, every one leading every other by just `gap`; all names share the last dimension."""
+    every = torch.eye(n + 1, dtype=torch.float64)
     return Batch(every[:n], gap * every[:n] + (1 - gap * gap) ** 0.5 * every[n:], torch.arange(n))
 
 
