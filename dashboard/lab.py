@@ -27,7 +27,7 @@ from core.runs.worker import prepare
 BINS = 61
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoresAt:
     """The scores of one recorded step, by kind of pair: histograms, summaries, and the overlap of the two hills."""
 
@@ -37,7 +37,7 @@ class ScoresAt:
     overlap: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame(ScoresAt):
     """What one recorded step shows, on the first pair of modalities.
 

@@ -84,11 +84,10 @@ def panel(
         columns: the numbers to save, usually `chart.columns`.
     """
     with st.container(gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="xsmall"):
-            st.markdown(f"**{title}**" + (f" {chip(verdict)}" if verdict is not None else ""), width="stretch")
+        with st.container(horizontal=True, wrap=False, gap="xsmall"):
+            headline = f"**{title}**" + (f" {chip(verdict)}" if verdict is not None else "")
+            st.markdown(headline + (f"\n\n:small[{sentence}]" if sentence else ""), width="stretch")
             _why(key, why, columns)
-        if sentence:
-            st.markdown(f":small[{sentence}]")
         yield
 
 

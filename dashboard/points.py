@@ -1,5 +1,7 @@
 """Where everything stands: a circle in two dimensions, a sphere in three, else a plane along two fixed directions."""
 
+from functools import lru_cache
+
 import numpy as np
 import streamlit as st
 import torch
@@ -36,6 +38,19 @@ def _flat(basis: Basis, z: np.ndarray) -> np.ndarray:
     return (torch.from_numpy(z).to(basis.axes.dtype) @ basis.axes).numpy()
 
 
+@lru_cache(maxsize=200)
+def _on_circle(data: DataSet, now: Frame) -> Chart:
+    items = now.items[:SHOWN]
+    return circle(
+        now.a[:SHOWN],
+        now.b[:SHOWN],
+        urls=thumbnails(data, items),
+        mixed=None if now.mixed is None else now.mixed[:SHOWN],
+        names=[data.names[i] for i in items],
+        classes=data.labels[items].numpy(),
+    )
+
+
 def picture(recipe: Recipe, data: DataSet, run: str, now: Frame, last: Frame) -> tuple[Chart, str]:
     """The chart of a frame, and what it shows of the embedding in words.
 
@@ -47,12 +62,12 @@ def picture(recipe: Recipe, data: DataSet, run: str, now: Frame, last: Frame) ->
         last: the newest frame, whose directions hold the picture steady while scrubbing.
     """
     items = now.items[:SHOWN]
+    some = f" {len(items)} of {len(now.items)} are drawn." if len(items) < len(now.items) else ""
+    if now.a.shape[1] == 2:
+        return _on_circle(data, now), some
     a, b = now.a[:SHOWN], now.b[:SHOWN]
     mixed = None if now.mixed is None else now.mixed[:SHOWN]
     names, labels = [data.names[i] for i in items], data.labels[items].numpy()
-    some = f" {len(items)} of {len(now.items)} are drawn." if len(items) < len(now.items) else ""
-    if a.shape[1] == 2:
-        return circle(a, b, urls=thumbnails(data, items), mixed=mixed, names=names, classes=labels), some
     if a.shape[1] == 3:
         return sphere(a, b, mixed=mixed, names=names, classes=labels), some
     basis = _basis(run, last.step, last)

@@ -18,6 +18,7 @@ from core.params import Params
 from core.recipe import Recipe
 from core.runs.folder import RunFolder
 from dashboard import words
+from dashboard.charts.chart import Chart
 from dashboard.charts.curve import curve
 from dashboard.charts.hills import hills
 from dashboard.charts.push import push
@@ -85,7 +86,6 @@ def ridge(s: Scene) -> None:
     """The two hills of scores over time."""
     f = s.now
     positive, negative = f.scores["positives"].mean, f.scores["negatives"].mean
-    kinds = {kind: np.array([each.hills[kind].share for each in s.frames]) for kind in f.hills}
     sentence = (
         f"{words.positives('Positives')} average {words.number(positive)}, "
         f"{words.negatives()} {words.number(negative)}; the hills share {words.share(f.overlap)}."
@@ -96,15 +96,17 @@ def ridge(s: Scene) -> None:
         "apart. Earlier steps stand behind, the present one in front.",
         rf"\bar s^+={words.number(positive)},\quad \bar s^-={words.number(negative)}",
     )
-    chart = hills(
-        f.hills["positives"].centres,
-        [each.step for each in s.frames],
-        kinds["positives"],
-        kinds["negatives"],
-        kinds.get("mixed positives"),
-    )
-    verdict = verdicts.hills(f.overlap)
+    verdict, chart = verdicts.hills(f.overlap), _hills(s.frames)
     show(s.key("hills"), "Do pairs and non-pairs come apart?", sentence, chart, why=why, verdict=verdict)
+
+
+@lru_cache(maxsize=200)
+def _hills(frames: tuple[Frame, ...]) -> Chart:
+    """The hills of these frames, the present one last."""
+    now = frames[-1].hills
+    kinds = {kind: np.array([each.hills[kind].share for each in frames]) for kind in now}
+    steps = [each.step for each in frames]
+    return hills(now["positives"].centres, steps, kinds["positives"], kinds["negatives"], kinds.get("mixed positives"))
 
 
 def who_is_pushed(s: Scene) -> None:

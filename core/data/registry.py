@@ -44,7 +44,7 @@ class Augment(Protocol):
     def __call__(self, modality: str, values: Tensor, g: Generator) -> Tensor: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DataSet:
     """Aligned modalities of N items.
 

@@ -34,7 +34,7 @@ SMALL = {
 }
 
 
-HEADLINE = re.compile(r"\*\*([^*]+)\*\*(?: :\w+-badge\[.+\])?")
+HEADLINE = re.compile(r"\*\*([^*]+)\*\*(?: (:\w+-badge\[[^\n]+\]))?(?:\n\n(:small\[.+\]))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,12 @@ def _panel(node: Any, holders: tuple[Block, ...]) -> Panel:
     key = re.sub(r"^\$\$ID-[0-9a-f]+-", "", proto.id or why.replace("-why_", "-c_"))
     words = [str(getattr(each, "value", "")) for each, _ in nodes(holders[-1])]
     direct = [str(getattr(each, "value", "")) for each in holders[-1].children.values()]
-    title = next((found[1] for word in words if (found := HEADLINE.fullmatch(word))), "")
+    title, chip, sentence = next((found.groups("") for word in words if (found := HEADLINE.fullmatch(word))), [""] * 3)
     return Panel(
         key=key,
         title=title,
-        sentence=next((word for word in direct if word.startswith(":small[")), ""),
-        chip=next((word for word in words if "-badge[" in word), ""),
+        sentence=sentence or next((word for word in direct if word.startswith(":small[")), ""),
+        chip=chip,
         alt=proto.alt,
         figure=proto.spec + "".join(each.data.data.hex() for each in proto.datasets)
         if hasattr(proto, "datasets")

@@ -35,11 +35,9 @@ def app() -> AppTest:
 def test_a_panel_is_a_question_a_chip_a_sentence_and_a_chart(app):
     assert not app.exception
     texts = [m.value for m in app.markdown]
-    assert "**Who gets pushed?** :green-badge[:material/check: apart]" in texts
+    assert "**Who gets pushed?** :green-badge[:material/check: apart]\n\n:small[One sentence.]" in texts
     assert "**What lies near what?**" in texts
-    assert ":small[One sentence.]" in texts
-    assert ":small[]" not in texts
-    assert "**Nothing yet?** :gray-badge[soon]" in texts
+    assert "**Nothing yet?** :gray-badge[soon]\n\n:small[Wait.]" in texts
 
 
 def test_the_three_depths_and_the_numbers_are_in_the_popover(app):
