@@ -87,7 +87,7 @@ def clean_map(x: Lab, seed: int) -> None:
         "so as soon as the pairs are closer than m, the gradient is not small but exactly 0. A softmax never stops, "
         "but fades as fast as an exponential.",
         rf"D_{{ij}}=s_{{ii}}-s_{{ij}}<m={words.number(x.margin)};\quad "
-        rf"\Phi\big((m-\rho)\sqrt d\big)={words.number(clean_active(x.closeness, x.dim, x.margin), 4)}",
+        rf"\Phi\big((m-\rho)\sqrt d\big)={_share(clean_active(x.closeness, x.dim, x.margin))}".replace("%", r"\%"),
     )
     chart = _map(found, None, f"{n} by {n} negatives, clean: {_share(found.share)} pushed, {silent} pictures silent.")
     show("clean", "Clean: who still learns?", sentence, chart, why=why, verdict=verdicts.awake(silent, n))
