@@ -38,9 +38,11 @@ class Arm:
         return self.kind in ("base", "control")
 
 
-# The first three span what is usual, so that a short budget does too; the others reach beyond it.
-MARGINS: tuple[Link, ...] = tuple({"loss.margin": m} for m in ("0.1", "0.3", "0.5", "0.8", "1.2"))
-TEMPERATURES: tuple[Link, ...] = tuple({"loss.temperature": t} for t in ("0.05", "0.1", "0.2", "0.4", "0.8"))
+# The first three span what is usual, so that a short budget does too; then come wider values, then finer ones.
+MARGINS: tuple[Link, ...] = tuple({"loss.margin": m} for m in ("0.1", "0.3", "0.5", "0.8", "1.2", "0.2", "0.4"))
+TEMPERATURES: tuple[Link, ...] = tuple(
+    {"loss.temperature": t} for t in ("0.05", "0.1", "0.2", "0.4", "0.8", "0.07", "0.14")
+)
 HINGE: dict[str, str] = {"loss.kind": "ranking"}
 MIXED: dict[str, str] = HINGE | {"mixing.kind": "dmm"}
 SOFTMAX: dict[str, str] = {"loss.kind": "clip"}
@@ -134,7 +136,9 @@ SOFTMAXES: tuple[Arm, ...] = (
 )
 PAIRED: tuple[Arm, ...] = HINGES + SOFTMAXES
 GMC: dict[str, str] = {"loss.kind": "gmc", "encoder.joint": "on"}
-GMC_TEMPERATURES: tuple[Link, ...] = tuple({"loss.temperature": t} for t in ("0.1", "0.3", "0.5", "0.05", "0.8"))
+GMC_TEMPERATURES: tuple[Link, ...] = tuple(
+    {"loss.temperature": t} for t in ("0.1", "0.3", "0.5", "0.05", "0.8", "0.2", "0.4")
+)
 BESIDE_GMC: dict[str, str] = GMC | {
     "mixing.kind": "dmm",
     "mixing.side": "each",

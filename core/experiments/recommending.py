@@ -17,9 +17,9 @@ NOTE = (
     "Users are ranked by distance, also for BPR, as in the released experiment."
 )
 CUTS = (1, 5, 10)
-MARGINS: tuple[Link, ...] = tuple({"loss.margin": m} for m in ("0.3", "0.5", "1", "0.1", "1.5"))
-WIDE: tuple[Link, ...] = tuple({"loss.margin": m} for m in ("0.5", "1", "1.5", "0.3", "2"))
-RATES: tuple[Link, ...] = tuple({"lr": rate} for rate in ("0.002", "0.005", "0.01", "0.001", "0.02"))
+MARGINS: tuple[Link, ...] = tuple({"loss.margin": m} for m in ("0.3", "0.5", "1", "0.1", "1.5", "0.2", "0.4"))
+WIDE: tuple[Link, ...] = tuple({"loss.margin": m} for m in ("0.5", "1", "1.5", "0.3", "2", "0.1", "0.8"))
+RATES: tuple[Link, ...] = tuple({"lr": rate} for rate in ("0.002", "0.005", "0.01", "0.001", "0.02", "0.0005", "0.05"))
 MIN: dict[str, str] = {"loss.kind": "triplet", "loss.over": "min"}
 SUM: dict[str, str] = {"loss.kind": "triplet", "loss.over": "sum", "loss.squared": "on"}
 USERS: dict[str, str] = {

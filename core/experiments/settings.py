@@ -19,7 +19,7 @@ class Experiment(Params):
     )
     seeds: int = Field(5, ge=2, le=50, title="Seeds", description="Trainings of each arm that are compared, in pairs.")
     configurations: int = Field(
-        3, ge=1, le=5, title="Configurations", description="How many each arm tries on two validation seeds each."
+        3, ge=1, le=7, title="Configurations", description="How many each arm tries on two validation seeds each."
     )
     steps: int = Field(0, ge=0, le=100_000, title="Steps", description="Of each training; 0 for the task's own.")
     arms: tuple[str, ...] = Field((), title="Arms", description="Some arms by key; all without it.")
