@@ -104,7 +104,11 @@ def ridge(s: Scene) -> None:
 def _hills(frames: tuple[Frame, ...]) -> Chart:
     """The hills of these frames, the present one last."""
     now = frames[-1].hills
-    kinds = {kind: np.array([each.hills[kind].share for each in frames]) for kind in now}
+    none = {kind: np.zeros_like(hill.share) for kind, hill in now.items()}
+    kinds = {
+        kind: np.array([each.hills[kind].share if kind in each.hills else none[kind] for each in frames])
+        for kind in now
+    }
     steps = [each.step for each in frames]
     return hills(now["positives"].centres, steps, kinds["positives"], kinds["negatives"], kinds.get("mixed positives"))
 
@@ -153,8 +157,7 @@ def learning(s: Scene) -> None:
     if not rows:
         st.markdown(":small[The loss appears with the first step of the training.]")
         return
-    terms = [name for name in rows[0] if name.startswith("term.clean")] or ["loss"]
-    clean = [sum(row[term] for term in terms) for row in rows]
+    clean = [sum(v for k, v in row.items() if k.startswith("term.clean")) or row["loss"] for row in rows]
     steps = [row["step"] for row in rows]
     batch = min(s.recipe.method.batch, len(s.data.split.train))
     so_far = max(1, bisect.bisect_right(steps, s.now.step))
@@ -182,9 +185,9 @@ def learning(s: Scene) -> None:
 
 
 def margin_now(s: Scene) -> None:
-    """The margin really applied, read from the plan of each step."""
+    """The margin really applied, read from the plan of each step; nothing where nothing is mixed."""
     rows = [row for row in s.rows if "margin" in row]
-    if not rows:
+    if not rows or s.recipe.mixing.kind == "none":
         return
     now = max((row for row in rows if row["step"] <= s.now.step), key=lambda row: row["step"], default=rows[0])
     own: Any = s.recipe.mixing.margin

@@ -17,16 +17,13 @@ from dashboard.settings import controls, lane_names, more
 def panels(scene: stage.Scene, narrow: bool) -> None:
     """The charts of a lane, over the whole width or in one column."""
     if narrow:
-        for chart in (stage.points, stage.ridge, stage.who_is_pushed, stage.learning):
+        for chart in (stage.points, stage.ridge, stage.who_is_pushed, stage.learning, stage.margin_now):
             chart(scene)
-        if scene.recipe.mixing.kind != "none":
-            stage.margin_now(scene)
         return
     left, right = st.columns([5, 7], gap="large")
     with left:
         stage.points(scene)
-        if scene.recipe.mixing.kind != "none":
-            stage.margin_now(scene)
+        stage.margin_now(scene)
     with right:
         stage.ridge(scene)
         one, two = st.columns(2, gap="large")

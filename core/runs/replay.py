@@ -42,7 +42,7 @@ class Moment:
 
 
 def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.ndarray]) -> Moment:
-    """The moment that a snapshot recorded.
+    """The moment that a snapshot recorded, as the recipe pays for it: a branch may mix other than its parent did.
 
     Args:
         recipe: of the run.
@@ -64,7 +64,7 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
     bags = {name: unpacked(value.requires_grad_()) for name, value in starting_with("bags.").items()}
     batch = Embedded(z, data.labels[items], starting_with("learned."), joint, bags)
     clean = pay_all(recipe, batch)
-    if "lam" not in arrays:
+    if "lam" not in arrays or recipe.mixing.kind == "none":
         return Moment(step, items, z, clean)
     mixture = restored(recipe, z, step, arrays)
     mixed, plan = pay_mixed(recipe, batch, mixture), mixture.plan

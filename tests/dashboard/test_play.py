@@ -432,3 +432,16 @@ def test_a_knob_moved_while_it_trains_stops_the_run_and_starts_a_branch_there(st
     assert (recipe.parent, recipe.from_step, recipe.loss.temperature) == (run.path.name, 10, 0.19)
     assert [json.loads((folder.path / "recipe.json").read_text())["parent"] for folder in started] == [run.path.name]
     assert read(link_of(app), DEFAULT)[0].recipe() == recipe
+
+
+@pytest.mark.parametrize(("before", "after"), [("dmm", "none"), ("none", "dmm")])
+def test_a_branch_that_switches_the_mixing_shows_the_clean_loss_of_both_parts(before, after):
+    link = SMALL | {"loss.kind": "ranking", "seed": "3"}
+    parent = train(link | {"mixing.kind": before})
+    link |= {"mixing.kind": after, "parent": parent.path.name, "from_step": "3"}
+    branch = train(link)
+    rows = branch.metrics()
+    assert any("term.clean" in name for name in rows[0]) is (before == "dmm")
+    paid = [sum(v for k, v in row.items() if k.startswith("term.clean")) or row["loss"] for row in rows]
+    drawn = seen(opened("play", link)).panels["c_learning"].numbers
+    assert {round(value, 4) for value in paid} <= {round(value, 4) for value in drawn}
