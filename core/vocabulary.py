@@ -17,11 +17,16 @@ SMALL: Sizes = {"A": 6, "B": 6, "C": 3, "D": 5, "H": 4, "K": 4, "M": 3, "N": 4, 
 
 @dataclass(frozen=True)
 class Slot:
-    """A named input: its shape in symbols, what it means, and a maker of a small random example (float64 or int64)."""
+    """A named input: its shape in symbols, what it means, and a maker of a small random example (float64 or int64).
+
+    `constant`: no gradient flows into it. `places`: the symbol whose rows its whole numbers name, where they do.
+    """
 
     shape: str
     meaning: str
     example: Callable[[tuple[int, ...], Generator], Tensor]
+    constant: bool = False
+    places: str = ""
 
     def make(self, g: Generator, sizes: Sizes = SMALL) -> Tensor:
         return self.example(
@@ -62,6 +67,18 @@ def _places(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.randint(0, SMALL["n"], shape, generator=g)
 
 
+def _item(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.randperm(shape[0], generator=g)
+
+
+def _place_in_bank(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.randint(0, SMALL["K"], shape, generator=g)
+
+
+def _rows(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.softmax(torch.randn(shape, generator=g, dtype=torch.float64), dim=-1)
+
+
 def _one_other(shape: tuple[int, ...], g: Generator) -> Tensor:
     """One candidate of each anchor, never its own."""
     anchor = torch.arange(shape[0])
@@ -81,23 +98,30 @@ VOCABULARY: Mapping[str, Slot] = {
     "negatives": Slot("B K D", "embeddings of each anchor's own negatives", _unit),
     "labels": Slot("B", "class of each item", _classes),
     "targets": Slot("B", "continuous target of each item", _normal),
-    "bank": Slot("K D", "embeddings kept from earlier steps, without gradient", _unit),
+    "bank": Slot("K D", "embeddings kept from earlier steps, without gradient", _unit, constant=True),
     "bank_labels": Slot("K", "class of each entry of the bank", _classes),
-    "teacher": Slot("B D", "embedding by the teacher, without gradient", _unit),
+    "teacher": Slot("B D", "embedding by the teacher, without gradient", _unit, constant=True),
     "sequence": Slot("B T D", "embedding of each time step", _unit),
     "mask": Slot("B T", "which time steps are present", _present),
     "maps": Slot("B C H W", "feature maps", _normal),
     "bags": Slot("B n D", "embeddings of the members of each bag, of any length", _normal),
     "other_bags": Slot("B n D", "embeddings of the members' counterparts, in the same order, of any length", _normal),
     "bag_mask": Slot("B n", "which members, and their counterparts, are present; one a bag at least", _present),
-    "members": Slot("2 B", "one member of each bag and one of its counterpart, by place", _places),
-    "graph": Slot("B B", "symmetric adjacency of the items", _graph),
-    "node_weight": Slot("B", "weight of each node, between 0 and 1", _share),
+    "partner": Slot("B", "the item that is mixed into each", _item, constant=True, places="B"),
+    "share": Slot("B", "share of each item in its own mixture, between 0 and 1", _share, constant=True),
+    "picks": Slot("B N", "places in the bank, chosen for each anchor", _place_in_bank, constant=True),
+    "other_picks": Slot("B N", "the place that each pick is mixed with", _place_in_bank, constant=True),
+    "pick_share": Slot("B N", "share of each pick in its mixture, between 0 and 1", _share, constant=True),
+    "target": Slot("B B", "what share of a positive each candidate is; rows add up to 1", _rows, constant=True),
+    "clusters": Slot("B", "cluster of each item", _classes, constant=True),
+    "members": Slot("2 B", "one member of each bag and one of its counterpart, by place", _places, constant=True),
+    "graph": Slot("B B", "symmetric adjacency of the items", _graph, constant=True),
+    "node_weight": Slot("B", "weight of each node, between 0 and 1", _share, constant=True),
     "gate": Slot("B D", "share of each dimension that is let through, between 0 and 1", _share),
     "candidate_scores": Slot("Q N", "scores of each query's candidates, the positive first", _normal),
-    "teacher_scores": Slot("Q N", "the teacher's scores of the same candidates", _normal),
+    "teacher_scores": Slot("Q N", "the teacher's scores of the same candidates", _normal, constant=True),
     "log_prob_policy": Slot("B", "log-likelihood under the policy", _normal),
-    "log_prob_reference": Slot("B", "log-likelihood under the reference", _normal),
+    "log_prob_reference": Slot("B", "log-likelihood under the reference", _normal, constant=True),
     "margin": Slot("B", "margin of each anchor, in units of similarity", _share),
     "temperature": Slot("", "a learned temperature", lambda shape, g: torch.rand(shape, generator=g).double() + 0.1),
     "bias": Slot("", "a learned bias of the logits", lambda shape, g: torch.randn(shape, generator=g).double()),

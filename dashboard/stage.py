@@ -180,8 +180,16 @@ def learning(s: Scene) -> None:
         "aligned points; it is not proved to be the minimum.",
         LOSSES.of(s.recipe.loss).formula,
     )
-    chart = curve({which: (steps, clean)}, s.now.step, chance=chance, floor=floor, what=which)
+    chart = _loss_curve(tuple(steps), tuple(clean), s.now.step, chance, floor, which)
     show(s.key("learning"), "Is it still learning?", sentence, chart, why=why, verdict=verdict)
+
+
+@lru_cache(maxsize=200)
+def _loss_curve(
+    steps: tuple[float, ...], values: tuple[float, ...], at: int, chance: float, floor: float | None, what: str
+) -> Chart:
+    """The curve of a loss with its two levels."""
+    return curve({what: (steps, values)}, at, chance=chance, floor=floor, what=what)
 
 
 def margin_now(s: Scene) -> None:

@@ -26,10 +26,8 @@ def panels(scene: stage.Scene, narrow: bool) -> None:
         stage.margin_now(scene)
     with right:
         stage.ridge(scene)
-        one, two = st.columns(2, gap="large")
-        with one:
+        with st.container(horizontal=True, gap="large"):
             stage.who_is_pushed(scene)
-        with two:
             stage.learning(scene)
 
 

@@ -31,13 +31,15 @@ def _pay(
         slot = VOCABULARY[name]
         if name == "labels" and labels is not None:
             inputs[name] = labels
+        elif name in entry.planned:
+            continue
         elif required and name in _EMBEDDINGS:
             inputs[name] = embed(
                 tuple(sizes[symbol] if symbol in sizes else int(symbol) for symbol in slot.shape.split())
             )
         elif required:
             inputs[name] = slot.make(stream(0, "levels", name), sizes)
-    return float(entry.call(**inputs, p=p).total())
+    return float(entry.pay(inputs, p, stream(0, "levels", "plan")).total())
 
 
 def chance_level(p: Params, n: int, labels: Array | None = None) -> float:
@@ -72,7 +74,7 @@ def floor_level(p: Params, n: int, dim: int, labels: Array | None = None) -> flo
         The total, or None where no such arrangement is known, or the loss needs more than a, b and labels.
     """
     entry = LOSSES.of(p)
-    needed = {name for name, required in entry.inputs.items() if required}
+    needed = set(entry.needed)
     if not needed <= {"a", "b", "labels"}:
         return None
     group, given = torch.arange(n), None

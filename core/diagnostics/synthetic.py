@@ -82,7 +82,7 @@ def turned(batch: Batch, i: int, j: int, similarity: float) -> Batch:
 
 def invented(p: Params) -> list[str]:
     """Inputs that a registered loss needs and pairs cannot stand for; `pay` fills them with random numbers."""
-    return [name for name, required in LOSSES.of(p).inputs.items() if required and name not in GIVEN]
+    return [name for name in LOSSES.of(p).needed if name not in GIVEN]
 
 
 def stand_ins(a: Tensor, b: Tensor, alone: bool) -> dict[str, Tensor]:
@@ -117,7 +117,8 @@ def pay(
         negatives: (n, K, D) instead of the other pairs, for losses that take an anchor's own.
     """
     n, dim = a.shape
-    declared = LOSSES.of(p).inputs
+    entry = LOSSES.of(p)
+    declared = entry.inputs
     inputs: dict[str, Any] = {"a": a, "b": b, "labels": labels} | stand_ins(a, b, alone="a" not in declared)
     inputs = {name: value for name, value in inputs.items() if declared.get(name)}
     for name in invented(p):
@@ -129,7 +130,7 @@ def pay(
         inputs["exclude"] = exclude
     if negatives is not None and "negatives" in declared:
         inputs["negatives"] = negatives
-    return LOSSES.of(p).call(**inputs, p=p)
+    return entry.pay(inputs, p, stream(0, "pairs", "plan"))
 
 
 def along_similarity(p: Params, batch: Batch, i: int, j: int, similarity: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,11 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
+from torch import Generator, Tensor
+
 from core.paid import Paid
 from core.params import Params
 from core.registry import Entry, Learned, Origin, Registry
 
 Family = Literal["hinge", "softmax", "logistic", "angular", "contrastive", "none"]
+Plan = Callable[[Mapping[str, Tensor], Any, Generator], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,11 @@ class Claims:
 
 @dataclass(frozen=True)
 class LossEntry(Entry):
-    """An `Entry` with its formula, family of margin (`core.mixing`), claims and relatives."""
+    """An `Entry` with its formula, family of margin (`core.mixing`), claims and relatives.
+
+    `plan` makes the inputs named in `planned`, without gradient, from the others, the params and a generator: draws,
+    mined places, weights that are held fixed. It is handed what the loss is, and the loss pays by what it made.
+    """
 
     family: Family = "softmax"
     formula: str = ""
@@ -35,11 +43,35 @@ class LossEntry(Entry):
     relations: Mapping[str, str] = field(default_factory=dict)
     learned: Callable[[Any], Mapping[str, Learned]] = lambda p: {}
     variants: tuple[Mapping[str, object], ...] = ({},)
+    plan: Plan | None = None
+    planned: tuple[str, ...] = ()
+
+    def complete(self, given: Mapping[str, Tensor], p: Any, g: Generator) -> dict[str, Tensor]:
+        """The inputs, with those that the plan makes where they are missing.
+
+        Args:
+            given: the inputs by name.
+            p: params.
+            g: a fresh generator, on the CPU; draws are moved to where the inputs are.
+        """
+        if self.plan is None or set(self.planned) <= set(given):
+            return dict(given)
+        with torch.no_grad():
+            return {**self.plan({name: value.detach() for name, value in given.items()}, p, g), **given}
+
+    def pay(self, given: Mapping[str, Tensor], p: Any, g: Generator) -> Paid:
+        """What the loss asks of these inputs, planned where something has to be; arguments as for `complete`."""
+        return self.call(**self.complete(given, p, g), p=p)
+
+    @property
+    def needed(self) -> list[str]:
+        """The inputs that have to be handed in: required, and not made by the plan."""
+        return [name for name, required in self.inputs.items() if required and name not in self.planned]
 
     @property
     def pairwise(self) -> bool:
         """Whether pairs of embeddings, and classes where it asks for them, are all that it needs."""
-        return {name for name, required in self.inputs.items() if required} <= {"a", "b", "labels"}
+        return set(self.needed) <= {"a", "b", "labels"}
 
 
 LOSSES: Registry[LossEntry] = Registry("loss", "core.losses")
@@ -58,6 +90,8 @@ def loss(
     relations: Mapping[str, str] | None = None,
     learned: Callable[[Any], Mapping[str, Learned]] = lambda p: {},
     variants: tuple[Mapping[str, object], ...] = ({},),
+    plan: Plan | None = None,
+    planned: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Paid]], Callable[..., Paid]]:
     """Register a loss under the `kind` of its params.
 
@@ -74,6 +108,8 @@ def loss(
         relations: key of a relative -> how this loss differs from it.
         learned: params -> the parameters that the trainer has to own.
         variants: settings of the params that the contract tests run, the defaults first.
+        plan: (inputs, params, generator) -> the inputs in `planned`, all without gradient.
+        planned: names of the inputs that the plan makes.
     """
 
     def register(call: Callable[..., Paid]) -> Callable[..., Paid]:
@@ -91,6 +127,8 @@ def loss(
                 relations=relations or {},
                 learned=learned,
                 variants=variants,
+                plan=plan,
+                planned=planned,
             )
         )
         return call

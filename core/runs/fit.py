@@ -76,7 +76,7 @@ def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
     has = {"a", "b", "modalities"} | ({"labels"} if data.classes else set())
     has |= {"joint"} if recipe.encoder.joint else set()
     has |= {"bags", "other_bags"} if all(m.form == "bag" for m in data.modalities) else set()
-    missing = [name for name, required in entry.inputs.items() if required and name not in has]
+    missing = [name for name in entry.needed if name not in has]
     if missing == ["joint"]:
         yield f"{entry.title} needs joint, and there is no joint encoder; turn encoder.joint on, or choose another loss"
     elif missing:
@@ -134,11 +134,10 @@ def _of_pairs(recipe: Recipe) -> Iterator[str]:
 
 def _takes_one_more(entry: LossEntry, loss: Params) -> bool:
     """Whether pairs can be left out of the loss and it pays by the items of one matrix a against b."""
-    needed = {name for name, required in entry.inputs.items() if required}
-    if "exclude" not in entry.inputs or not needed <= {"a", "b"}:
+    if "exclude" not in entry.inputs or not set(entry.needed) <= {"a", "b"}:
         return False
     x = F.normalize(torch.eye(3) + 0.1, dim=-1)
-    paid = entry.call(a=x, b=x, p=loss)
+    paid = entry.pay({"a": x, "b": x}, loss, torch.Generator())
     return all(term.per.shape == (3,) for term in paid.terms.values()) and all(
         pairs.scores.shape == (3, 3) for pairs in paid.pairs
     )

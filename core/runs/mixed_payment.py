@@ -17,7 +17,7 @@ from core.params import Params
 from core.recipe import Recipe
 from core.registry import Entry
 from core.runs.mixture import Mixture
-from core.runs.payment import Embedded, equally, given_to, modality_pairs, of_pairs, pair_inputs, whole
+from core.runs.payment import Embedded, draws, equally, given_to, modality_pairs, of_pairs, pair_inputs, whole
 
 Pay = Callable[..., Paid]
 
@@ -116,7 +116,7 @@ def pay_pair(recipe: Recipe, batch: Embedded, pair: MixedPair) -> Paid:
 
     def pay(pair: MixedPair, **more: Any) -> Paid:
         inputs = pair_inputs(entry, pair.a, pair.b, pair.bags, pair.other_bags)
-        return kept(entry.call(**inputs, p=loss, **more), p.terms)
+        return kept(entry.pay(inputs | more, loss, draws(recipe, batch, "mixed")), p.terms)
 
     if pair.extra is not None:
         paid = _with_extra(pay, pair, **given, **asked, **_options(recipe, pair))
@@ -160,7 +160,8 @@ def _pay_whole(recipe: Recipe, batch: Embedded, mixture: Mixture) -> Paid:
         options: dict[str, Any] = with_margin(entry, plan.margin)
         if p.target == "mask_partner":
             options["exclude"] = partner_pairs(plan, "b")
-        paid = entry.call(**whole(entry, batch, {q: z}), p=recipe.loss, **given_to(entry, batch), **options)
+        given = whole(entry, batch, {q: z}) | given_to(entry, batch) | options
+        paid = entry.pay(given, recipe.loss, draws(recipe, batch, "mixed", q))
         parts[q] = weighted(paid, ~plan.alone) if p.alone == "leave_out" else paid
     return joined(parts.items())
 

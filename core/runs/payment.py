@@ -6,13 +6,14 @@ from itertools import combinations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from core.encoders.bags import Bag
 from core.losses.registry import LOSSES
 from core.paid import Paid, joined
 from core.recipe import Recipe
 from core.registry import Entry
+from core.streams import stream
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Embedded:
 
     `z` modality -> (n, D) unit embeddings; `labels` (n,) classes; `learned` name -> () learned scalar; `joint` (n, D)
     unit embeddings of all modalities together, where there is a joint encoder; `bags` modality -> its members, where
-    it has any.
+    it has any; `step`, whose draws a loss with a plan makes.
     """
 
     z: Mapping[str, Tensor]
@@ -29,6 +30,7 @@ class Embedded:
     learned: Mapping[str, Tensor]
     joint: Tensor | None = None
     bags: Mapping[str, Bag] = field(default_factory=dict)
+    step: int = 0
 
 
 def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -81,14 +83,19 @@ def equally(parts: Mapping[str, Paid]) -> Paid:
     return joined((name, paid.scaled(1 / len(parts))) for name, paid in parts.items())
 
 
+def draws(recipe: Recipe, batch: Embedded, *purpose: str) -> Generator:
+    """The generator of what a loss draws in the step of this batch."""
+    return stream(recipe.seed, "loss", *purpose, batch.step)
+
+
 def pay_all(recipe: Recipe, batch: Embedded) -> Paid:
     """What the recipe's loss asks of every pair of modalities, or of all modalities at once."""
     entry = LOSSES.of(recipe.loss)
     given = given_to(entry, batch)
     if not of_pairs(entry):
-        return entry.call(**whole(entry, batch, batch.z), p=recipe.loss, **given)
+        return entry.pay(whole(entry, batch, batch.z) | given, recipe.loss, draws(recipe, batch))
     parts = {}
     for m, n in modality_pairs(batch.z):
         pair = pair_inputs(entry, batch.z[m], batch.z[n], batch.bags.get(m), batch.bags.get(n))
-        parts[f"{m}_{n}"] = entry.call(**pair, p=recipe.loss, **given)
+        parts[f"{m}_{n}"] = entry.pay(pair | given, recipe.loss, draws(recipe, batch, m, n))
     return equally(parts)

@@ -110,7 +110,7 @@ class Trainer:
         """The items of a batch, encoded, each modality and where there is a joint encoder all together."""
         joint = self.model.encode_jointly(inputs)
         z, bags = self.model.encode(inputs)
-        return Embedded(z, self.labels[items], self.learned(), joint, bags)
+        return Embedded(z, self.labels[items], self.learned(), joint, bags, self.step)
 
     def _mixed(self, x: Mapping[str, Tensor], batch: Embedded, clock: Step) -> tuple[Mixture, dict[str, Tensor]]:
         """The mixture of a batch, and what its mixing remembers after it."""

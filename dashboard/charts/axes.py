@@ -1,11 +1,10 @@
 """Cartesian frames for ECharts: quiet axes whose tick labels are drawn in the theme's ink instead of its grey."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from dashboard.charts import theme
 from dashboard.words import tick
@@ -70,12 +69,13 @@ def words(items: Sequence[tuple[float, float, str]], place: str = "right", kind:
 
 def axis(axis: Scale, *, line: bool = False, grid: bool = False, **more: Any) -> dict[str, Any]:
     """An ECharts value axis without labels of its own; `words` write them."""
-    steps = np.diff(axis.ticks)
+    steps = [after - before for before, after in itertools.pairwise(axis.ticks)]
+    even = steps and steps[0] > 0 and all(math.isclose(step, steps[0], rel_tol=1e-5) for step in steps)
     return {
         "type": "value",
         "min": axis.low,
         "max": axis.high,
-        **({"interval": float(steps[0])} if len(steps) and steps[0] > 0 and np.allclose(steps, steps[0]) else {}),
+        **({"interval": steps[0]} if even else {}),
         "axisLabel": {"show": False},
         "axisTick": {"show": False},
         "axisLine": {"show": line, "onZero": False},

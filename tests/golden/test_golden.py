@@ -4,16 +4,22 @@ GOLDEN_DIR may name another flat folder with files of the same names; every file
 has to be there is judged on the folder of this file alone.
 """
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.golden import cml, cycle, decoupled, gmc, metrics, ranking
 from tests.golden.families import FOLDER, HOME, Family, load
 
-FAMILIES = tuple(family for module in (ranking, cml, gmc, cycle, metrics, decoupled) for family in module.FAMILIES)
+MODULES = [
+    importlib.import_module(f"tests.golden.{found.name}")
+    for found in pkgutil.iter_modules([str(HOME)])
+    if not found.name.startswith("test_")
+]
+FAMILIES = tuple(family for module in MODULES for family in getattr(module, "FAMILIES", ()))
 LEFT_OUT = 1
 
 

@@ -43,8 +43,12 @@ def batches(
 
 
 def leaves(batch: Batch) -> Batch:
-    """A copy whose floating inputs ask for a gradient."""
-    return {name: value.clone().requires_grad_(value.is_floating_point()) for name, value in batch.items()}
+    """A copy whose floating inputs ask for a gradient, except those that never have one."""
+    return {name: value.clone().requires_grad_(has_gradient(name, value)) for name, value in batch.items()}
+
+
+def has_gradient(name: str, value: Tensor) -> bool:
+    return value.is_floating_point() and not VOCABULARY[name].constant
 
 
 def with_learned_ends(entry: LossEntry, p: Params, batch: Batch) -> Iterator[Batch]:
@@ -95,8 +99,13 @@ def legal(entry: LossEntry) -> st.SearchStrategy[Params]:
 
 
 def hard(batch: Batch) -> Mapping[str, Batch]:
-    """Batches at which arithmetic breaks first: embeddings equal or opposite, and a single class."""
+    """Batches at which arithmetic breaks first: embeddings or scores equal, embeddings opposite, and a single class."""
     embeddings = [name for name in batch if VOCABULARY[name].meaning.startswith("embedding")]
+    if not embeddings:
+        level = {
+            name: value.flatten()[:1].expand_as(value) for name, value in batch.items() if has_gradient(name, value)
+        }
+        return {"as drawn": batch, "all equal": batch | level}
     one = batch[embeddings[0]][(0,) * (batch[embeddings[0]].ndim - 1)]
 
     def filled(name: str, sign: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ from torch.testing import assert_close
 from core.losses.registry import LossEntry
 from core.paid import Paid, Role
 from core.params import Params
+from core.streams import stream
 from core.vocabulary import SMALL, VOCABULARY
-from tests.core.losses.batches import Batch, batches, extremes, hard, leaves, with_learned_ends
+from tests.core.losses.batches import Batch, batches, extremes, hard, has_gradient, leaves, with_learned_ends
 from tests.core.losses.meta import OnlyMeta
 from tests.core.losses.references import REFERENCES
 
@@ -82,14 +83,14 @@ def check_shapes(entry: LossEntry, variant: Variant) -> None:
             if term.axis == "anchor":
                 anchors |= {len(term.per)} | {len(pairs.scores) for pairs in paid.pairs[:1]}
             elif term.axis in ("item", "dimension"):
-                assert len(term.per) == SMALL["B" if term.axis == "item" else "D"]
+                assert len(term.per) == (items(entry) if term.axis == "item" else SMALL["D"])
         for pairs in paid.pairs:
             assert len(pairs.scores) % len(paid.pairs[0].scores) == 0
             assert pairs.scores.shape == pairs.role.shape
             assert pairs.scores.requires_grad
             assert pairs.role.dtype == torch.int8
     assert len(anchors) <= 1, f"terms and pairs disagree about the number of anchors: {anchors}"
-    assert all(n % SMALL["B"] == 0 for n in anchors)
+    assert all(n % items(entry) == 0 for n in anchors)
 
 
 def check_purity(entry: LossEntry, variant: Variant) -> None:
@@ -114,7 +115,7 @@ def check_permutation(entry: LossEntry, variant: Variant) -> None:
     """Claimed: when the items change places, what they pay goes with them."""
     if entry.claims.permutation is not True:
         return
-    order = torch.randperm(SMALL["B"], generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(items(entry), generator=torch.Generator().manual_seed(0))
     for batch in batches(entry):
         moved = {name: reordered(name, value, order) for name, value in batch.items()}
         paid, after = (entry.call(p=entry.params(**variant), **given) for given in (batch, moved))
@@ -188,11 +189,28 @@ def check_precision(entry: LossEntry, variant: Variant) -> None:
 def check_meta(entry: LossEntry, variant: Variant) -> None:
     """It runs with backward on the meta device, and no tensor of another device takes part."""
     for given in batches(entry):
-        batch = {name: value.to("meta").requires_grad_(value.is_floating_point()) for name, value in given.items()}
+        batch = {name: value.to("meta").requires_grad_(has_gradient(name, value)) for name, value in given.items()}
         with OnlyMeta():
             entry.call(p=entry.params(**variant), **batch).total().backward()
         for name, value in batch.items():
             assert not value.requires_grad or (value.grad is not None and value.grad.is_meta), name
+
+
+def check_plan(entry: LossEntry, variant: Variant) -> None:
+    """Its plan makes what it says, in the vocabulary's shapes, without gradient, the same for the same draws."""
+    if entry.plan is None:
+        assert not entry.planned
+        return
+    p = entry.params(**variant)
+    for batch in batches(entry):
+        given = {name: value for name, value in leaves(batch).items() if name not in entry.planned}
+        made, again = (entry.complete(given, p, stream(0, "plan")) for _ in range(2))
+        assert set(made) == set(given) | set(entry.planned)
+        for name in entry.planned:
+            assert torch.equal(made[name], again[name])
+            assert not made[name].requires_grad
+            assert made[name].ndim == len(VOCABULARY[name].shape.split())
+        assert entry.call(**made, p=p).total().isfinite()
 
 
 def check_bounds(entry: LossEntry, variant: Variant) -> None:
@@ -233,10 +251,18 @@ def pay_for(entry: LossEntry, variant: Variant, batch: Batch, margin: Tensor) ->
     return entry.call(p=entry.params(**variant), **{**batch, "margin": margin})
 
 
+def items(entry: LossEntry) -> int:
+    """How many items, or where a loss is of queries, how many of these, a small batch has."""
+    symbols = {symbol for name in entry.inputs for symbol in VOCABULARY[name].shape.split()}
+    return SMALL["B" if symbols & {"A", "B"} else "Q"]
+
+
 def reordered(name: str, value: Tensor, order: Tensor) -> Tensor:
-    for axis, symbol in enumerate(VOCABULARY[name].shape.split()[: value.ndim]):
-        value = value.index_select(axis, order) if symbol in "AB" else value
-    return value
+    """The input of the same items in another order; whole numbers that name items name their new places."""
+    slot = VOCABULARY[name]
+    for axis, symbol in enumerate(slot.shape.split()[: value.ndim]):
+        value = value.index_select(axis, order) if symbol in "ABQ" else value
+    return order.argsort()[value] if slot.places == "B" else value
 
 
 CHECKS: tuple[Check, ...] = (
@@ -252,6 +278,7 @@ CHECKS: tuple[Check, ...] = (
     check_finite,
     check_precision,
     check_meta,
+    check_plan,
     check_bounds,
     check_inputs,
 )

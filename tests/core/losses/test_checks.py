@@ -90,6 +90,7 @@ def takes_an_unknown_input(a: Tensor, b: Tensor, p: InfoNCE, *, colour: Tensor) 
 
 PLANTED = [
     *((name, plant(fault)) for name, faults in FAULTS.items() for fault in faults),
+    ("check_plan", replace(LOSSES["info_nce"], planned=("partner",), plan=lambda given, p, g: {})),
     ("check_bounds", replace(LOSSES["info_nce"], params=Unbounded)),
     ("check_inputs", replace(LOSSES["info_nce"], call=takes_an_unknown_input)),
 ]

@@ -6,15 +6,17 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
+import torch
 from torch import Tensor
 
 from core.losses.registry import LossEntry
 from core.paid import Paid, Role, Term
+from core.vocabulary import VOCABULARY
+from tests.core.losses.batches import batches, leaves
 from tests.core.losses.contract import Check, check_gradients, check_margin, check_pulls, check_pushes, check_reference
 
 Call = Callable[..., Paid]
 ROLE_MAKERS = ("diagonal_roles", "all_pairs")
-WITHOUT_PAIRS = ("cycle",)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,17 @@ def summed(paid: Paid) -> Paid:
     return replace(paid, terms={name: larger(term) for name, term in paid.terms.items()})
 
 
+def one_exempt(paid: Paid) -> Paid:
+    """The last of those who pay in each term is let off."""
+
+    def spared(term: Term) -> Term:
+        per = term.per.reshape(-1)
+        kept = torch.cat([per[:-1], per[-1:] * 0]) if len(per) > 1 else per * 0
+        return replace(term, per=kept.reshape(term.per.shape))
+
+    return replace(paid, terms={name: spared(term) for name, term in paid.terms.items()})
+
+
 def pull_removed(paid: Paid) -> Paid:
     for pairs in paid.pairs:
         if pairs.scores.requires_grad:
@@ -70,6 +83,22 @@ def margin_turned(given: dict[str, Any]) -> dict[str, Any]:
     p = given["p"]
     turned = {"p": p.model_copy(update={"margin": -p.margin})}
     return given | turned | ({"margin": -given["margin"]} if "margin" in given else {})
+
+
+def temperature_doubled(given: dict[str, Any]) -> dict[str, Any]:
+    p = given["p"]
+    own = {"p": p.model_copy(update={"temperature": 2 * p.temperature})}
+    return given | own | ({"temperature": 2 * given["temperature"]} if "temperature" in given else {})
+
+
+def first_input(names: Iterable[str]) -> str:
+    """The first input that has a gradient."""
+    return next(name for name in names if name in VOCABULARY and not VOCABULARY[name].constant)
+
+
+def scaled_input(given: dict[str, Any]) -> dict[str, Any]:
+    name = first_input(given)
+    return given | {name: given[name] * 1.5}
 
 
 def side(names: Iterable[str]) -> str | None:
@@ -89,6 +118,16 @@ def without_exclusion(given: dict[str, Any]) -> dict[str, Any]:
 
 def without_its_mask(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name != "bag_mask"}
+
+
+def pulled_by_pairs(entry: LossEntry) -> bool:
+    """Whether it shows pairs and some positive among them has a pull to be removed."""
+    paid = entry.call(p=entry.params(), **leaves(next(batches(entry))))
+    for pairs in paid.pairs:
+        (force,) = torch.autograd.grad(paid.total(), pairs.scores, retain_graph=True, allow_unused=True)
+        if force is not None and force[pairs.role == Role.POSITIVE].abs().sum() > 0:
+            return True
+    return False
 
 
 def _everyone_negative(made: Any) -> Any:
@@ -113,10 +152,13 @@ def own_place_negative(call: Call) -> Call:
 
 MUTATIONS: Mapping[str, Mutation] = {
     "sign turned": Mutation(on_result(sign_turned), (check_reference, check_pushes)),
-    "positive's pull removed": Mutation(
-        on_result(pull_removed), (check_gradients, check_pulls), lambda entry: entry.key not in WITHOUT_PAIRS
-    ),
+    "positive's pull removed": Mutation(on_result(pull_removed), (check_gradients, check_pulls), pulled_by_pairs),
     "sum for a mean": Mutation(on_result(summed), (check_reference,)),
+    "one let off": Mutation(on_result(one_exempt), (check_reference,)),
+    "first input half as large again": Mutation(on_inputs(scaled_input), (check_reference,)),
+    "temperature doubled": Mutation(
+        on_inputs(temperature_doubled), (check_reference,), lambda entry: "temperature" in entry.params.model_fields
+    ),
     "margin of the wrong sign": Mutation(
         on_inputs(margin_turned), (check_reference, check_margin), lambda entry: "margin" in entry.inputs
     ),
