@@ -71,6 +71,10 @@ def _item(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.randperm(shape[0], generator=g)
 
 
+def _orders(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.rand(shape, generator=g).argsort(dim=-1)
+
+
 def _place_in_bank(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.randint(0, SMALL["K"], shape, generator=g)
 
@@ -107,8 +111,13 @@ VOCABULARY: Mapping[str, Slot] = {
     "bags": Slot("B n D", "embeddings of the members of each bag, of any length", _normal),
     "other_bags": Slot("B n D", "embeddings of the members' counterparts, in the same order, of any length", _normal),
     "bag_mask": Slot("B n", "which members, and their counterparts, are present; one a bag at least", _present),
+    "tags": Slot("B N D", "embeddings of what a bag's members may be, of any length", _normal),
+    "tag_mask": Slot("B N", "which tags of each bag are present; one a bag at least", _present),
     "partner": Slot("B", "the item that is mixed into each", _item, constant=True, places="B"),
     "share": Slot("B", "share of each item in its own mixture, between 0 and 1", _share, constant=True),
+    "shuffles": Slot("M M B", "order of the items of one modality for the anchors of another", _orders, True, "B"),
+    "partners": Slot("M B", "the item that is mixed into each, in each modality", _orders, True, "B"),
+    "shares": Slot("M B", "share of each item in its own mixture, in each modality, from 0 to 1", _share, True),
     "picks": Slot("B N", "places in the bank, chosen for each anchor", _place_in_bank, constant=True),
     "other_picks": Slot("B N", "the place that each pick is mixed with", _place_in_bank, constant=True),
     "pick_share": Slot("B N", "share of each pick in its mixture, between 0 and 1", _share, constant=True),

@@ -13,10 +13,10 @@ DESIGN = {
 }  # fmt: skip
 EMBEDDINGS = (
     "a", "b", "views", "modalities", "joint", "context", "other_context", "heads", "negatives", "bank", "teacher",
-    "sequence", "bags", "other_bags",
+    "sequence", "bags", "other_bags", "tags",
 )  # fmt: skip
 SHARES = ("margin", "gate", "node_weight")
-MASKS = ("mask", "bag_mask", "exclude")
+MASKS = ("mask", "bag_mask", "tag_mask", "exclude")
 EVERY = pytest.mark.parametrize("name", VOCABULARY)
 SEEDS = range(20)
 
@@ -65,7 +65,7 @@ def test_embeddings_are_unit_vectors_but_for_members_which_have_any_length(name:
     assert VOCABULARY[name].meaning.startswith("embedding")
     norms = made(name).norm(dim=-1)
     if VOCABULARY[name].meaning.endswith("of any length"):
-        assert name in ("bags", "other_bags")
+        assert name in ("bags", "other_bags", "tags")
         assert norms.min() < 0.9 * norms.max()
         return
     torch.testing.assert_close(norms, torch.ones_like(norms))
@@ -97,7 +97,7 @@ def test_a_graph_is_symmetric_without_loops():
     assert graph.unique().tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["mask", "bag_mask"])
+@pytest.mark.parametrize("name", ["mask", "bag_mask", "tag_mask"])
 def test_no_row_of_a_mask_is_empty(name: str):
     for seed in SEEDS:
         mask = made(name, seed)
