@@ -1,0 +1,73 @@
+"""What the losses over several modalities plan, and what they are equal to."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from core.losses.clip import Clip, clip
+from core.losses.registry import LOSSES
+from core.losses.symile import PairwiseClip, Symile, pairwise_clip, symile
+from core.streams import stream
+from tests.core.losses.batches import example
+
+
+def planned(key: str, seed: int = 0, **given: Tensor) -> dict[str, Tensor]:
+    entry = LOSSES[key]
+    return {name: entry.complete(given, entry.params(), stream(seed, "plan"))[name] for name in entry.planned}
+
+
+def nothing(count: int) -> Tensor:
+    return torch.empty(count, count, 0, dtype=torch.int64)
+
+
+def test_symile_shuffles_every_other_modality_in_an_order_of_its_own():
+    z = torch.zeros(3, 50, 2)
+    orders = planned("symile", modalities=z)["shuffles"]
+    assert orders.shape == (3, 3, 50)
+    assert torch.equal(orders.sort(dim=-1).values, torch.arange(50).expand(3, 3, 50))
+    assert len(orders.flatten(0, 1).unique(dim=0)) == 9
+    assert torch.equal(orders, planned("symile", modalities=z)["shuffles"])
+    assert not torch.equal(orders, planned("symile", 1, modalities=z)["shuffles"])
+
+
+@pytest.mark.parametrize("tau", [0.07, 1.0])
+def test_symile_of_two_modalities_with_every_candidate_is_clip(tau: float):
+    a, b = example("a", 0), example("b", 0)
+    theirs = clip(a, b, Clip(temperature=tau, margin=0.2)).total()
+    z = torch.stack([a, b])
+    every = Symile(temperature=tau, margin=0.2, candidates="n_squared")
+    assert_close(symile(z, nothing(2), every).total(), theirs)
+    unmoved = torch.arange(len(a)).expand(2, 2, -1)
+    assert_close(symile(z, unmoved, Symile(temperature=tau, margin=0.2)).total(), theirs)
+    assert_close(pairwise_clip(z, PairwiseClip(temperature=tau, margin=0.2)).total(), theirs)
+
+
+def test_a_dimension_turned_in_two_modalities_changes_nothing_for_symile_and_everything_for_pairs():
+    z = example("modalities", 0)
+    turned = z.clone()
+    turned[0, :, 1] *= -1
+    turned[2, :, 1] *= -1
+    every = Symile(candidates="n_squared")
+    assert_close(symile(turned, nothing(3), every).total(), symile(z, nothing(3), every).total())
+    p = PairwiseClip()
+    assert abs(pairwise_clip(turned, p).total() - pairwise_clip(z, p).total()) > 0.1
+
+
+def test_pairwise_clip_adds_up_clip_over_the_three_pairs():
+    z, exclude = example("modalities", 0), example("exclude", 0)
+    both = exclude | exclude.T
+    each = sum(clip(z[q], z[r], Clip(), exclude=both).total() for q, r in ((0, 1), (0, 2), (1, 2)))
+    assert_close(pairwise_clip(z, PairwiseClip(), exclude=both).total(), each)
+
+
+def test_what_two_modalities_tell_only_together_is_seen_by_symile_alone():
+    """c = ab: each two are independent, so pairs score true and false tuples alike; the three score apart."""
+    signs = torch.tensor([[a, b, a * b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)], dtype=torch.float64)
+    z = signs.T[:, :, None]
+    scores = symile(z, nothing(3), Symile(candidates="n_squared")).pairs[0].scores.reshape(3, 4, 4, 4)
+    here = torch.arange(4)
+    assert scores[:, here, here, here].eq(1).all()
+    assert scores.mean() == 0
+    for q, r in ((0, 1), (0, 2), (1, 2)):
+        assert (z[q] * z[r]).mean() == 0
