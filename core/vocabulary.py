@@ -29,9 +29,9 @@ class Slot:
     places: str = ""
 
     def make(self, g: Generator, sizes: Sizes = SMALL) -> Tensor:
-        return self.example(
-            tuple(sizes[symbol] if symbol in sizes else int(symbol) for symbol in self.shape.split()), g
-        )
+        shape = tuple(sizes[symbol] if symbol in sizes else int(symbol) for symbol in self.shape.split())
+        value = self.example(shape, g)
+        return value % sizes[self.places] if self.places else value
 
 
 def _unit(shape: tuple[int, ...], g: Generator) -> Tensor:
@@ -83,6 +83,10 @@ def _rows(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.softmax(torch.randn(shape, generator=g, dtype=torch.float64), dim=-1)
 
 
+def _mixed_role(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.randint(-1, 2, shape, generator=g)
+
+
 def _one_other(shape: tuple[int, ...], g: Generator) -> Tensor:
     """One candidate of each anchor, never its own."""
     anchor = torch.arange(shape[0])
@@ -118,8 +122,8 @@ VOCABULARY: Mapping[str, Slot] = {
     "shuffles": Slot("M M B", "order of the items of one modality for the anchors of another", _orders, True, "B"),
     "partners": Slot("M B", "the item that is mixed into each, in each modality", _orders, True, "B"),
     "shares": Slot("M B", "share of each item in its own mixture, in each modality, from 0 to 1", _share, True),
-    "picks": Slot("B N", "places in the bank, chosen for each anchor", _place_in_bank, constant=True),
-    "other_picks": Slot("B N", "the place that each pick is mixed with", _place_in_bank, constant=True),
+    "picks": Slot("B N", "places in the bank, chosen for each anchor", _place_in_bank, constant=True, places="K"),
+    "other_picks": Slot("B N", "the place that each pick is mixed with", _place_in_bank, constant=True, places="K"),
     "pick_share": Slot("B N", "share of each pick in its mixture, between 0 and 1", _share, constant=True),
     "target": Slot("B B", "what share of a positive each candidate is; rows add up to 1", _rows, constant=True),
     "clusters": Slot("B", "cluster of each item", _classes, constant=True),
@@ -129,8 +133,22 @@ VOCABULARY: Mapping[str, Slot] = {
     "gate": Slot("B D", "share of each dimension that is let through, between 0 and 1", _share),
     "candidate_scores": Slot("Q N", "scores of each query's candidates, the positive first", _normal),
     "teacher_scores": Slot("Q N", "the teacher's scores of the same candidates", _normal, constant=True),
-    "log_prob_policy": Slot("B", "log-likelihood under the policy", _normal),
-    "log_prob_reference": Slot("B", "log-likelihood under the reference", _normal, constant=True),
+    "log_prob_policy": Slot("2 3 B", "log-likelihood of both texts given either image or none, by policy", _normal),
+    "log_prob_reference": Slot("2 3 B", "the same log-likelihoods by the reference", _normal, constant=True),
+    "refusal_scores": Slot("Q N", "scores of the answer no for the same candidates", _normal),
+    "query_weight": Slot("Q", "weight of each query's distillation, held fixed", _share, constant=True),
+    "held_weight": Slot("Q N", "weight of each candidate's score, held fixed", _share, constant=True),
+    "augmented": Slot("B D", "embedding of each anchor by its learned augmenter", _unit),
+    "other_augmented": Slot("B D", "embedding of each anchor's positive by the other learned augmenter", _unit),
+    "predicted_mean": Slot("B D", "what is predicted of b from a: mean of a Gaussian", _normal),
+    "predicted_log_variance": Slot("B D", "what is predicted of b from a: log variance of a Gaussian", _normal),
+    "other_heads": Slot("C B D", "embeddings of each anchor's positive under the same heads", _unit),
+    "head_means": Slot("C C B D", "what each head predicts of each other head: mean of a Gaussian", _normal),
+    "head_log_variances": Slot("C C B D", "what each head predicts of each other head: log variance", _normal),
+    "synthetic": Slot("2 B K D", "mixtures made for each anchor of both views, without gradient", _unit, constant=True),
+    "synthetic_targets": Slot("2 B K", "continuous target of each mixture", _normal, constant=True),
+    "synthetic_role": Slot("2 B K", "whether a mixture is a positive (1), a negative (0) or absent (-1)", _mixed_role),
+    "synthetic_shift": Slot("2 B", "what is added to the scores of an anchor's mixtures", _normal, constant=True),
     "margin": Slot("B", "margin of each anchor, in units of similarity", _share),
     "temperature": Slot("", "a learned temperature", lambda shape, g: torch.rand(shape, generator=g).double() + 0.1),
     "bias": Slot("", "a learned bias of the logits", lambda shape, g: torch.randn(shape, generator=g).double()),

@@ -26,7 +26,7 @@ def made(name: str, seed: int = 0, **sizes: int) -> torch.Tensor:
 
 
 def shape_of(name: str, sizes: Sizes) -> tuple[int, ...]:
-    return tuple(2 if symbol == "2" else sizes[symbol] for symbol in VOCABULARY[name].shape.split())
+    return tuple(int(symbol) if symbol.isdigit() else sizes[symbol] for symbol in VOCABULARY[name].shape.split())
 
 
 def test_holds_the_names_of_the_design():

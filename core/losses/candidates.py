@@ -1,0 +1,18 @@
+"""What losses over a query's candidates share: the candidate in front is the positive, all others are negatives."""
+
+import torch
+from torch import Tensor
+
+from core.paid import Role
+
+
+def exact(x: Tensor) -> Tensor:
+    """`x` in float32 at least."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def first_positive(scores: Tensor) -> Tensor:
+    """(Q, N) int8 roles of the candidates."""
+    role = torch.full_like(scores, Role.NEGATIVE, dtype=torch.int8, requires_grad=False)
+    role[:, 0] = Role.POSITIVE
+    return role
