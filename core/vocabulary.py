@@ -87,6 +87,18 @@ def _mixed_role(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.randint(-1, 2, shape, generator=g)
 
 
+def _mask(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.rand(shape, generator=g) < 0.4
+
+
+def _stretch(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return 1 + _share(shape, g)
+
+
+def _positive(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return 0.1 + _share(shape, g)
+
+
 def _one_other(shape: tuple[int, ...], g: Generator) -> Tensor:
     """One candidate of each anchor, never its own."""
     anchor = torch.arange(shape[0])
@@ -125,6 +137,26 @@ VOCABULARY: Mapping[str, Slot] = {
     "picks": Slot("B N", "places in the bank, chosen for each anchor", _place_in_bank, constant=True, places="K"),
     "other_picks": Slot("B N", "the place that each pick is mixed with", _place_in_bank, constant=True, places="K"),
     "pick_share": Slot("B N", "share of each pick in its mixture, between 0 and 1", _share, constant=True),
+    "own_picks": Slot("B N", "places in the bank, each mixed with the anchor", _place_in_bank, True, "K"),
+    "own_share": Slot("B N", "share of the anchor in its own mixtures, between 0 and 1", _share, constant=True),
+    "fixed": Slot("B D", "embedding of each anchor as it stands, without gradient", _unit, constant=True),
+    "fixed_views": Slot("V B D", "embeddings of the views as they stand, without gradient", _unit, constant=True),
+    "neighbours": Slot("B K", "entries of the bank that are further positives of each anchor", _mask, constant=True),
+    "stretch": Slot("B D", "by how much each coordinate of a pair is drawn apart, 1 for not at all", _stretch, True),
+    "bank_partner": Slot("K", "the entry that is mixed into each of the bank", _item, constant=True, places="K"),
+    "bank_share": Slot("K D", "share of each coordinate of the bank in its mixture", _share, constant=True),
+    "memory": Slot("K D", "embeddings of every item as last seen, without gradient", _unit, constant=True),
+    "memory_clusters": Slot("K", "cluster of each entry of the memory", _classes, constant=True),
+    "memory_positive": Slot("B", "place in the memory of each anchor's positive", _place_in_bank, True, "K"),
+    "memory_picks": Slot("B N", "places in the memory, chosen for each anchor", _place_in_bank, True, "K"),
+    "projections": Slot("V B D", "embeddings of the views before the predictor", _unit),
+    "teacher_views": Slot("V B D", "embeddings of the views by the teacher, without gradient", _unit, constant=True),
+    "other_teacher": Slot("B D", "embedding of each positive by the teacher, without gradient", _unit, constant=True),
+    "other_bank": Slot("K D", "embeddings of positives kept from earlier steps, without gradient", _unit, True),
+    "parts": Slot("B N D", "embeddings of the parts of each item, without gradient", _unit, constant=True),
+    "other_parts": Slot("B T D", "embeddings of the parts of each positive, without gradient", _unit, constant=True),
+    "part_mask": Slot("B T", "which parts of each positive are present", _present, constant=True),
+    "target_temperature": Slot("", "temperature of the targets, without gradient", _positive, constant=True),
     "target": Slot("B B", "what share of a positive each candidate is; rows add up to 1", _rows, constant=True),
     "clusters": Slot("B", "cluster of each item", _classes, constant=True),
     "members": Slot("2 B", "one member of each bag and one of its counterpart, by place", _places, constant=True),
