@@ -1,0 +1,42 @@
+"""MoCHi, of an unofficial implementation; the others of their authors' own code."""
+
+import torch
+
+from core.losses.mochi import MoCHi, mochi
+from core.losses.moco import MoCo, moco
+from tests.golden.families import Family, Golden, close, close_gradients, leaf
+
+
+def mixed_negatives(z: Golden, case: str) -> None:
+    """With the stored draws, which name the hardest by their place among the hardest; without any it is MoCo."""
+    size = case.split("_")[0]
+    a, k, queue, hard = leaf(z[f"{size}_q"]), z[f"{size}_k"], z[f"{size}_queue"], z[f"{size}_hard_idx"]
+    tau = float(z["tau"])
+    close(moco(a, k, queue, MoCo(temperature=tau)).total(), z[f"{size}_loss_moco"])
+    chosen = torch.topk(a @ queue.T, int(z["N_hard"])).indices.sort(dim=1).values
+    close(chosen, hard)
+    paid = mochi(
+        a,
+        k,
+        queue,
+        picks=hard.gather(1, z[f"{size}_mix_i"]),
+        other_picks=hard.gather(1, z[f"{size}_mix_j"]),
+        pick_share=z[f"{size}_alpha"],
+        own_picks=hard.gather(1, z[f"{size}_mixq_j"]),
+        own_share=z[f"{size}_beta"],
+        fixed=a.detach(),
+        p=MoCHi(temperature=tau),
+    )
+    close(paid.pairs[0].scores / tau, z[f"{size}_logits"])
+    close(paid.total(), z[f"{size}_loss"])
+    close_gradients(z, paid.total(), {f"{size}_gq": a})
+
+
+FAMILIES = (
+    Family(
+        "mochi",
+        r"tau|N_hard|s|s_prime|source",
+        r"((?:N|bs?)\d+)_\w+",
+        mixed_negatives,
+    ),
+)
