@@ -34,6 +34,7 @@ OTHERS = [
     st.Page(ROOT / "pages" / f"{name}.py", title=title, url_path=name)
     for name, title in (
         ("play", "Play"),
+        ("losses", "Losses"),
         ("scores", "Scores"),
         ("gradients", "Gradients"),
         ("margins", "Margins"),

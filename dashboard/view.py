@@ -1,17 +1,23 @@
 """Everything that a link can say: a recipe, and what the pages show of it. One schema for all pages."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from core.diagnostics.mixed_gaps import Setting
 from core.diagnostics.scene import SITUATIONS
+from core.loss_search import FAMILIES, WORDS
 from core.losses.registry import LOSSES
 from core.mixing.options import FixedRule
 from core.mixing.registry import MIXINGS
 from core.params import Params
 from core.recipe import AnyLoss, AnyMixing, Recipe
+
+if TYPE_CHECKING:
+    Family = Had = str
+else:
+    Family, Had = Literal[("all", *FAMILIES)], Literal[tuple(WORDS)]
 
 
 class Lane(Params):
@@ -68,6 +74,36 @@ class Pairs(Params):
     spread: float = Field(0.3, ge=0, le=0.5, title="Spread", description="How far the cosines reach to either side.")
     dim: int = Field(32, ge=2, le=128, title="Dimensions", description="Of the synthetic embeddings.")
     anchor: int = Field(0, ge=0, le=23, title="Anchor", description="Whose pull and push is drawn; 0 is A.")
+
+
+class Losses(Params):
+    """Which losses are listed, which one is open, and the batch that it is looked at with."""
+
+    find: str = Field(
+        "", max_length=80, title="Search", description="Words of its name, paper, author or purpose; all must occur."
+    )
+    family: Family = Field("all", title="Family", description="How it weighs pairs, and what a margin means for it.")
+    have: tuple[Had, ...] = Field(
+        (), title="What I have", description="Only losses for which this is enough are listed; choose nothing for all."
+    )
+    whole: bool = Field(False, title="Whole list", description="List every loss that answers, not the first few.")
+    open: AnyLoss = LOSSES["info_nce"].params()
+    part: Literal["push", "price"] = Field("push", title="Part", description="Which further charts are shown.")
+    n: int = Field(24, ge=8, le=64, title="Items", description="In the batch that the loss is looked at with.")
+    closeness: float = Field(
+        0.5, ge=0, le=0.99, title="Closeness ρ", description="Cosine of a positive, in the middle of the batch."
+    )
+    spread: float = Field(0.3, ge=0, le=0.5, title="Spread", description="How far the cosines reach to either side.")
+    dim: int = Field(32, ge=2, le=128, title="Dimensions", description="Of the embeddings in this batch.")
+    anchor: int = Field(0, ge=0, le=7, title="Anchor", description="Whose pull and push is drawn; 0 is the first.")
+    weight: Literal["force", "motion"] = Field(
+        "force",
+        title="Each dot’s height",
+        description="How hard its score is pushed, or how much its cosine changes in a small step.",
+    )
+    surface: Literal["loss", "push"] = Field(
+        "loss", title="Surface of", description="What the anchor pays, or the push on its hardest negative."
+    )
 
 
 class Lab(Setting):
@@ -132,6 +168,7 @@ class View(Recipe):
     scene: Scene = Scene()
     lens: Lens = Lens()
     pairs: Pairs = Pairs()
+    losses: Losses = Losses()
     lab: Lab = Lab()
     scores: Scores = Scores()
     map: MapView = MapView()

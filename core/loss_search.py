@@ -1,0 +1,122 @@
+"""Finding a loss: by a word, by family, and by what one has to hand in."""
+
+import functools
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from typing import get_args
+
+from core.losses.registry import LOSSES, Family, LossEntry
+from core.vocabulary import VOCABULARY
+
+# What one can have, in plain words, and the inputs that it covers. A name that stands nowhere here is "others".
+HAVE: Mapping[str, tuple[str, ...]] = {
+    "pairs": ("a", "b"),
+    "views": ("views", "a", "b"),
+    "modalities": ("modalities", "joint", "a", "b"),
+    "labels": ("labels", "clusters"),
+    "targets": ("targets", "target"),
+    "negatives": ("negatives",),
+    "bank": ("bank", "bank_labels", "picks", "other_picks", "pick_share"),
+    "teacher": ("teacher", "teacher_scores"),
+    "mixture": ("partner", "share", "synthetic", "synthetic_targets", "synthetic_role", "synthetic_shift"),
+    "sequences": ("sequence", "mask"),
+    "bags": ("bags", "other_bags", "bag_mask", "members", "context", "other_context"),
+    "graph": ("graph", "node_weight"),
+    "heads": ("heads", "other_heads", "head_means", "head_log_variances", "gate"),
+    "augmenter": ("augmented", "other_augmented"),
+    "predictions": ("predicted_mean", "predicted_log_variance"),
+    "maps": ("maps",),
+    "scores": ("candidate_scores", "refusal_scores", "held_weight"),
+    "likelihoods": ("log_prob_policy", "log_prob_reference"),
+}
+OTHERS = "others"
+WORDS: Mapping[str, str] = {
+    "pairs": "pairs",
+    "views": "many views",
+    "modalities": "modalities",
+    "labels": "class labels",
+    "targets": "continuous targets",
+    "negatives": "own negatives",
+    "bank": "bank of earlier items",
+    "teacher": "a teacher",
+    "mixture": "mixed items",
+    "sequences": "sequences",
+    "bags": "bags of members",
+    "graph": "a graph",
+    "heads": "several heads",
+    "augmenter": "learned augmentations",
+    "predictions": "predictions of the other side",
+    "maps": "feature maps",
+    "scores": "scores of candidates",
+    "likelihoods": "log-likelihoods",
+    OTHERS: "something else",
+}
+FAMILIES: tuple[str, ...] = get_args(Family)
+
+
+def holders(name: str) -> list[str]:
+    """What one may have to hand in this input: any one of these is enough."""
+    return [have for have, names in HAVE.items() if name in names] or [OTHERS]
+
+
+def asked(entry: LossEntry) -> list[str]:
+    """What one has to have for this loss, each input under the first name that covers it, in the order of need."""
+    return list(dict.fromkeys(holders(name)[0] for name in entry.needed))
+
+
+def covered(entry: LossEntry, have: Collection[str]) -> bool:
+    """Whether what one has covers every input that the loss needs."""
+    return all(set(holders(name)) & set(have) for name in entry.needed)
+
+
+def meanings(names: Iterable[str]) -> list[str]:
+    """Inputs in words, with the shape of each."""
+    return [f"{name} ({', '.join(VOCABULARY[name].shape.split())}): {VOCABULARY[name].meaning}" for name in names]
+
+
+def plain(text: str) -> str:
+    """Lower case, without accents, words apart by one space."""
+    bare = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return " ".join(re.findall(r"[a-z0-9]+", bare))
+
+
+@functools.lru_cache(maxsize=1000)
+def _spoken(key: str, title: str, *rest: str) -> tuple[str, str]:
+    """Name and everything else that a word is looked for in, each also with its words run together."""
+    name, body = (plain(text) for text in (f"{title} {key}", " ".join(rest)))
+    return f"{name} {name.replace(' ', '')}", f"{body} {body.replace(' ', '')}"
+
+
+def rank(entry: LossEntry, text: str) -> int | None:
+    """How well a loss answers: 0 by the first word of its name, 1 by its name, 2 by what is said of it, None not."""
+    wanted = plain(text)
+    if not wanted:
+        return 2
+    relations = [word for pair in entry.relations.items() for word in pair]
+    name, body = _spoken(
+        entry.key, entry.title, entry.summary, entry.source, entry.family, *entry.papers, entry.origin, *relations
+    )
+    if name.startswith(wanted) or wanted == plain(entry.key) or wanted.replace(" ", "") == entry.key.replace("_", ""):
+        return 0
+    words = wanted.split()
+    if all(word in name for word in words):
+        return 1
+    return 2 if all(word in name or word in body for word in words) else None
+
+
+def find(text: str = "", family: str = "all", have: Collection[str] = ()) -> list[LossEntry]:
+    """The losses that answer all three questions, the best answer to the text first, else by title.
+
+    Args:
+        text: words that must all occur in name, paper, source, summary or relations; empty for any.
+        family: one of `FAMILIES`, or "all".
+        have: names out of `WORDS`; nothing chosen narrows nothing.
+    """
+    answers = ((rank(entry, text), plain(entry.title), entry) for entry in LOSSES)
+    kept = [
+        (place, title, entry)
+        for place, title, entry in answers
+        if place is not None and family in ("all", entry.family) and (not have or covered(entry, have))
+    ]
+    return [entry for _, _, entry in sorted(kept, key=lambda each: each[:2])]

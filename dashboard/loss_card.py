@@ -1,0 +1,158 @@
+"""The identity of a loss: what it is called, where it comes from, what it needs, claims and is related to."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.addresses import knobs
+from core.environment import ROOT
+from core.loss_search import meanings
+from core.losses.registry import LOSSES, LossEntry
+from core.params import Params
+from dashboard.controls import WIDTH, knob
+from dashboard.gradient_view import brief, numbered
+from dashboard.link import replace, view
+from dashboard.loss_finder import MARK, open_loss
+from dashboard.loss_view import Look, way_to_play
+from dashboard.panel import chip, panel
+
+FRONT, MOST_FRONT = ("temperature", "margin"), 2
+CLAIMS: Mapping[str, str] = {
+    "permutation": "the order of the batch does not matter",
+    "pulls": "no positive is pushed away",
+    "pushes": "no negative is pulled near",
+    "margin": "a larger margin never makes it cheaper",
+}
+
+
+class Mark:
+    """The origin of a loss as a chip."""
+
+    state = "info"
+
+    def __init__(self, entry: LossEntry) -> None:
+        self.word = MARK[entry.origin][0]
+
+
+def front(p: Params) -> list[str]:
+    """The knobs that stand in front: temperature and margin, else the loss's first own ones."""
+    own = [k for k in knobs(p) if k.address != "kind"]
+    first = [k.address for k in own if k.address in FRONT]
+    rest = [k.address for k in own if k.address not in FRONT and isinstance(k.value, float | int)]
+    return [*first, *rest][:MOST_FRONT]
+
+
+def front_knobs() -> None:
+    for name in front(view().losses.open):
+        knob(f"losses.open.{name}")
+
+
+def more_knobs() -> None:
+    """Every other knob of the open loss, those that have an effect now."""
+    p = view().losses.open
+    rest = [k.address for k in knobs(p) if k.matters and k.address != "kind" and k.address not in front(p)]
+    if rest:
+        st.markdown(f"**{LOSSES.of(p).title}**")
+        with st.container(horizontal=True):
+            for name in rest:
+                knob(f"losses.open.{name}", width=WIDTH)
+
+
+def _papers(entry: LossEntry) -> str:
+    return f" Papers: {', '.join(entry.papers)}." if entry.papers else ""
+
+
+def card(p: Any, seen: Look) -> None:
+    """Name, mark and source, the formula with its numbers, and the way to Play."""
+    entry = LOSSES.of(p)
+    st.subheader(entry.title)
+    st.markdown(f"{entry.summary}  \n:small[{chip(Mark(entry))} {entry.source}.{_papers(entry)}]")
+    sentence = f"The batch below pays **{brief(seen.total)}**."
+    if seen.each is not None:
+        low, high = brief(float(seen.each.min())), brief(float(seen.each.max()))
+        sentence += f" The cheapest of its {len(seen.each)} anchors pays {low}, the dearest {high}."
+    why = (
+        "The formula as its source has it, then with the numbers of the knobs put in.",
+        f"{MARK[entry.origin][1]} Symbols: i is an anchor, j a candidate, s a similarity, d a distance.",
+        "",
+    )
+    with panel("formula", "What does it pay?", sentence, why=why):
+        symbols, live = entry.formula, numbered(entry.formula, p)
+        st.latex(symbols)
+        if live != symbols:
+            st.latex(f"= {live}" if not live.startswith(r"\begin") else live)
+    take_it(p)
+
+
+def take_it(p: Params) -> None:
+    """The button that takes the loss to Play, or the sentence that says what is missing there."""
+    target, said = way_to_play(p, view())
+    if target is None:
+        st.markdown(f":small[{said}]")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        go = st.button(
+            "Take it to Play", icon=":material/play_arrow:", key="take", on_click=replace, args=(target,), width=164
+        )
+        st.markdown(f":small[Train it on {said if said[:3] == 'the' else f'“{said}”'}, and watch.]", width="content")
+    if go:
+        st.switch_page("../pages/play.py")
+
+
+def file_of(entry: LossEntry) -> str:
+    """Where its code stands, below the root of the repository."""
+    path = Path(inspect.getsourcefile(entry.call) or "")
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+
+
+def needs(entry: LossEntry) -> None:
+    planned = [name for name in entry.inputs if name in entry.planned]
+    lines = [f"- {text}" for text in meanings(entry.needed)]
+    if planned:
+        lines += [f"- made by its own plan: {', '.join(planned)}"]
+    optional = [name for name, required in entry.inputs.items() if not required and name not in entry.planned]
+    said = f"It needs {len(entry.needed)} input{'s' if len(entry.needed) != 1 else ''}"
+    said += f" and can take {', '.join(optional)} too." if optional else " and takes nothing else."
+    st.markdown(f"**What does it need?**\n\n:small[{said}]\n\n" + "\n".join(lines))
+    st.markdown(f":small[Its code: `{file_of(entry)}`.]")
+
+
+def claims(entry: LossEntry) -> None:
+    """What it is held to by the tests, and why not where it is not."""
+    held, not_held = [], []
+    for field in fields(entry.claims):
+        value, what = getattr(entry.claims, field.name), CLAIMS.get(field.name, field.name)
+        if value is True:
+            held.append(f"- :material/check: {what}")
+        else:
+            not_held.append(f"- :material/remove: not that {what}: {value}")
+    said = f"Its tests hold it to {len(held)} of {len(held) + len(not_held)} claims."
+    st.markdown(f"**What does it promise?**\n\n:small[{said}]\n\n" + "\n".join(held + not_held))
+
+
+def relatives(entry: LossEntry) -> None:
+    """Those that it names, and those that name it; each opens."""
+    known = LOSSES.keys()
+    own = [(key, f"this one is it {text}") for key, text in entry.relations.items() if key in known]
+    back = [
+        (other.key, f"is this one {other.relations[entry.key]}") for other in LOSSES if entry.key in other.relations
+    ]
+    said = f"{len(own) + len(back)} of the {len(LOSSES)} losses are a step away." if own or back else "None is named."
+    st.markdown(f"**Who are its relatives?**\n\n:small[{said}]")
+    for place, (key, text) in enumerate((*own, *back)):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.button(
+                LOSSES[key].title, key=f"relative_{place}_{key}", type="tertiary", on_click=open_loss, args=(key,)
+            )
+            st.markdown(f":small[{text}]", width="content")
+
+
+def about(p: Params) -> None:
+    entry = LOSSES.of(p)
+    for place, part in zip(st.columns(3, gap="large"), (needs, claims, relatives), strict=True):
+        with place:
+            part(entry)
