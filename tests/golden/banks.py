@@ -1,9 +1,13 @@
 """MoCHi, of an unofficial implementation; the others of their authors' own code."""
 
 import torch
+import torch.nn.functional as F
 
+from core.losses.hiclr import HiCLR
 from core.losses.mochi import MoCHi, mochi
 from core.losses.moco import MoCo, moco
+from core.losses.registry import LOSSES
+from core.streams import stream
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
 
@@ -32,11 +36,33 @@ def mixed_negatives(z: Golden, case: str) -> None:
     close_gradients(z, paid.total(), {f"{size}_gq": a})
 
 
+def hierarchy(z: Golden, case: str) -> None:
+    """Their embeddings are normalised inside; nnm1 is with one mined neighbour of each view."""
+    size = case.split("_")[0]
+    raw = {name: leaf(z[f"{size}_{name}"]) for name in ("q", "q1", "q2")}
+    given = {
+        "views": torch.stack([F.normalize(value, dim=1) for value in raw.values()]),
+        "teacher": F.normalize(z[f"{size}_k"], dim=1),
+        "bank": z[f"{size}_queue_DxK"].T,
+    }
+    paid = LOSSES["hiclr"].pay(given, HiCLR(temperature=0.07, nearest=int("nnm1" in case)), stream(0))
+    for name, term in zip(("loss1", "loss2", "loss3"), paid.terms.values(), strict=True):
+        close(term.per.mean(), z[f"{case}_{name}"])
+    close(paid.total(), z[f"{case}_loss"])
+    close_gradients(z, paid.total(), {f"{case}_grad_{name}": value for name, value in raw.items()})
+
+
 FAMILIES = (
     Family(
         "mochi",
         r"tau|N_hard|s|s_prime|source",
         r"((?:N|bs?)\d+)_\w+",
         mixed_negatives,
+    ),
+    Family(
+        "hiclr",
+        r"meta_json|(?:N|bs?)\d+_(?:q|q1|q2|k|queue_DxK)",
+        r"((?:N|bs?)\d+_nnm\d)_\w+",
+        hierarchy,
     ),
 )

@@ -9,11 +9,16 @@ from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, dot, m
 SYNTHETIC = 4
 
 
+def cross_entropy(score: float, among: Vector, tau: float) -> float:
+    """-log of the share of a score in the softmax over all of them."""
+    top = max(among)
+    return (top - score) / tau + math.log(sum(math.exp((s - top) / tau) for s in among))
+
+
 def softmax_cost(scores: Vector, tau: float, lead: float = 0.0) -> float:
     """Cross entropy of the first of the scores, which is asked for a lead."""
-    logits = [(s - (lead if k == 0 else 0.0)) / tau for k, s in enumerate(scores)]
-    top = max(logits)
-    return top - logits[0] + math.log(sum(math.exp(x - top) for x in logits))
+    asked = [scores[0] - lead, *scores[1:]]
+    return cross_entropy(asked[0], asked, tau)
 
 
 def beside(a: Matrix, keys: Matrix, bank: Matrix) -> tuple[Matrix, list[list[int]]]:
@@ -53,4 +58,29 @@ def mochi(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid), scores, roles)
 
 
-REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {"mochi": mochi, "moco": moco}
+def distribution(scores: Vector, tau: float) -> Vector:
+    return [math.exp(-cross_entropy(s, scores, tau)) for s in scores]
+
+
+def hiclr(given: Mapping[str, Any], p: Any) -> Slow:
+    """Zhang et al. 2023: the weakest view against key and queue; each stronger one by the next weaker one's P."""
+    key, bank, tau = given["teacher"], given["bank"], p.temperature
+    seen = [beside(view, key, bank) for view in given["views"]]
+    scores, roles = seen[0]
+    per: dict[str, Vector] = {"info": []}
+    for i, row in enumerate(scores):
+        roles[i] = [P, *(P if mined else N for mined in given["neighbours"][i])]
+        asked = [s - (margin(given, p, i) if role == P else 0) for s, role in zip(row, roles[i], strict=True)]
+        positives = [s for s, role in zip(asked, roles[i], strict=True) if role == P]
+        per["info"].append(mean([cross_entropy(s, asked, tau) for s in positives]))
+    for v in range(1, len(seen)):
+        weaker, _ = beside(given["fixed_views"][v - 1], key, bank)
+        per[f"follow.{v}"] = [
+            sum(q * cross_entropy(s, row, tau) for q, s in zip(distribution(soft, tau), row, strict=True))
+            for soft, row in zip(weaker, seen[v][0], strict=True)
+        ]
+    total = mean(per["info"]) + p.follow * sum(mean(paid) for name, paid in per.items() if name != "info")
+    return Slow(per, total, scores, roles, tuple(seen[1:]))
+
+
+REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {"hiclr": hiclr, "mochi": mochi, "moco": moco}
