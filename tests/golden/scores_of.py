@@ -1,8 +1,16 @@
 """Candidates' scores, log-likelihoods, augmenters, parallel heads and mixed targets, mostly of their authors' code."""
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
 from core.losses.dcd import DCD
+from core.losses.mclrec import MCLRec, mclrec, spread
+from core.losses.pdf_mim import GaussianFit, gaussian_fit
 from core.losses.registry import LOSSES
 from core.losses.sft_vs_cl import RerankUnified, hold_weights
+from core.losses.svco import SVCO, svco
+from core.losses.vclub import VCLUB, vclub
 from core.streams import stream
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
@@ -54,6 +62,58 @@ def distilled(z: Golden, case: str) -> None:
         close((y - t).square().mean(), z[f"{size}_plain_mse"])
 
 
+IMAGES = ("ic", "ir", "no")
+TEXTS = ("rc", "rr")
+PARTS = {
+    "img_win_vs_no_img": ("attend", 0),
+    "no_img_vs_img_lose": ("reject", 0),
+    "img_lose_vs_no_img": ("attend", 1),
+    "no_img_vs_img_win": ("reject", 1),
+}
+
+
+def preferred(z: Golden, size: str) -> None:
+    """All six log-likelihoods; each of the four parts is the mean over the texts that pay it."""
+    names = [[f"{image}_{text}" for image in IMAGES] for text in TEXTS]
+    policy = {name: leaf(z[f"{size}_policy_{name}"]) for text in names for name in text}
+    now, then = (
+        torch.stack([torch.stack([held[name] for name in text]) for text in names])
+        for held in (policy, {name: z[f"{size}_ref_{name}"] for name in policy})
+    )
+    paid = svco(now, then, SVCO())
+    close(paid.total(), z[f"{size}_loss"])
+    close_gradients(z, paid.total(), {f"{size}_grad_policy_{name}": x for name, x in policy.items()})
+    for part, (term, text) in PARTS.items():
+        close(paid.terms[term].per.unflatten(0, (2, -1))[text].mean(), z[f"{size}_{part}_loss"])
+
+
+def augmented(z: Golden, size: str) -> None:
+    """The three contrasts with augmentations and a tenth of the regulariser by rows; and both parts alone."""
+    given = {name: leaf(z[f"{size}_{name}"]) for name in ("h1", "h2", "z1", "z2")}
+    asked = MCLRec(encoded=0, augmented=1, regulariser=0.1, as_released=True)
+    paid = mclrec(*given.values(), p=asked)
+    close(paid.total(), z[f"{size}_loss_cl2_plus_reg"])
+    close_gradients(z, paid.total(), {f"{size}_grad_{name}": x for name, x in given.items()})
+    close(paid.terms["regulariser"].value(), z[f"{size}_reg_0.1xR"])
+    close(paid.terms["encoded"].per.mean(), z[f"{size}_infonce_h1h2"])
+    close(spread(paid.pairs[1], whole=False).mean(), z[f"{size}_R_z1z2"])
+
+
+def bounded(z: Golden, size: str) -> None:
+    """The predictor is the stored one: two small nets, that of the log variance ends in a tanh."""
+    x, y = leaf(z[f"{size}_x"]), leaf(z[f"{size}_y"])
+
+    def predicted(net: str) -> Tensor:
+        first, last = ((z[f"{size}_param_{net}.{n}.weight"], z[f"{size}_param_{net}.{n}.bias"]) for n in (0, 2))
+        return F.linear(F.linear(x, *first).relu(), *last)
+
+    said = (predicted("p_mu"), predicted("p_logvar").tanh())
+    value = vclub(y, *said, p=VCLUB()).total()
+    close(value, z[f"{size}_mi"])
+    close_gradients(z, value, {f"{size}_grad_x": x, f"{size}_grad_y": y})
+    close(gaussian_fit(y, *said, p=GaussianFit()).total(), z[f"{size}_learning_loss"])
+
+
 FAMILIES = (
     Family(
         "sft_vs_cl",
@@ -67,4 +127,17 @@ FAMILIES = (
         rf"({OF_SIZE}_wsl)_\w+|({OF_SIZE})_(?:loss|d_loss|nll|plain_mse|grad_student)",
         distilled,
     ),
+    Family(
+        "svco",
+        "meta_json",
+        rf"({OF_SIZE})_(?:loss|\w+_loss|(?:grad_)?policy_\w+|ref_\w+)",
+        preferred,
+    ),
+    Family(
+        "mclrec",
+        "meta_json",
+        rf"({OF_SIZE})_(?:(?:grad_)?[hz][12]|loss_cl2_plus_reg|reg_0.1xR|infonce_h1h2|R_z1z2)",
+        augmented,
+    ),
+    Family("pdf_vclub", "meta_json", rf"({OF_SIZE})_(?:param_.+|(?:grad_)?[xy]|mi|learning_loss)", bounded),
 )
