@@ -3,8 +3,13 @@
 import re
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from core.diagnostics.kernel_alignment import anisotropy, cka, cknna, cycle_knn, mutual_knn
+from core.losses.cwcl import CWCL, cwcl
+from core.losses.lco_emb import LCOEmb, lco_emb
+from core.losses.sample4geo import Sample4Geo, sample4geo
 from core.losses.symile import PairwiseClip, Symile, pairwise_clip, symile
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
@@ -31,7 +36,68 @@ def all_modalities(z: Golden, case: str) -> None:
     close_gradients(z, value, {f"{case}_grad_r{q}": r[q] for q in range(3)})
 
 
+def weighted(z: Golden, case: str) -> None:
+    """Their weights round as float32 does, which shows in the gradients by 2e-8."""
+    size = case.split("_")[0]
+    p, q = leaf(z[f"{size}_p"]), leaf(z[f"{size}_q"])
+    paid = cwcl(p, q, F.normalize(z[f"{size}_frozen"], dim=1), CWCL(temperature=0.07))
+    if case != size:
+        close(paid.terms["b_to_a"].value(), z[case])
+        return
+    close(paid.total(), z[f"{size}_loss"])
+    rounded = {name: z[name].float() for name in (f"{size}_grad_p", f"{size}_grad_q")}
+    close_gradients(rounded, paid.total(), dict(zip(rounded, (p, q), strict=True)))
+
+
+def smoothed(z: Golden, case: str) -> None:
+    size, smoothing, _ = case.split("_")
+    a, b = leaf(z[f"{size}_a"]), leaf(z[f"{size}_b"])
+    p = Sample4Geo(smoothing=float(smoothing.removeprefix("ls")), temperature=1 / float(z[f"{case}_scale"]))
+    value = sample4geo(F.normalize(a, dim=1), F.normalize(b, dim=1), p).total()
+    close(value, z[f"{case}_loss"])
+    close_gradients(z, value, {f"{case}_ga": a, f"{case}_gb": b})
+
+
+def alike(z: Golden, size: str, metric: str) -> None:
+    """Theirs are computed in float32 and stored in float64."""
+    a, b, k = z[f"{size}_fa"], z[f"{size}_fb"], int(z[f"{size}_k"])
+    found = {
+        "mutual_knn": lambda: mutual_knn(a, b, k=k),
+        "cycle_knn": lambda: cycle_knn(a, b, k=k),
+        "cka": lambda: cka(a, b),
+        "cka_unbiased": lambda: cka(a, b, unbiased=True),
+        "cknna": lambda: cknna(a, b, k=k),
+        "anisotropy_a": lambda: anisotropy(a),
+    }[metric]()
+    close(torch.tensor(found), z[f"{size}_{metric}"].float())
+
+
+def with_hard_negatives(z: Golden, case: str) -> None:
+    size = case.split("_")[0]
+    if case != size:
+        alike(z, size, case.removeprefix(f"{size}_"))
+        return
+    inputs = [leaf(z[f"{size}_{name}"]) for name in ("anchor", "positive", "negative")]
+    a, b, negative = (F.normalize(x, dim=1) for x in inputs)
+    value = lco_emb(a, b, negative[:, None], LCOEmb(temperature=float(z["temperature"]))).total()
+    close(value, z[f"{size}_loss"])
+    close_gradients(z, value, dict(zip((f"{size}_ga", f"{size}_gp", f"{size}_gn"), inputs, strict=True)))
+
+
 FAMILIES = (
+    Family(
+        "cwcl_thirdparty",
+        r"N\d+_(?:frozen|p|q)|meta_json",
+        r"(N\d+_cl_rev_only)|(N\d+)_(?:loss|grad_[pq])",
+        weighted,
+    ),
+    Family(
+        "lco_emb",
+        r"N\d+_(?:anchor|positive|negative|fa|fb|k)|temperature",
+        r"(N\d+_(?:mutual_knn|cka|cka_unbiased|cknna|cycle_knn|anisotropy_a))|(N\d+)_(?:loss|g[apn])",
+        with_hard_negatives,
+    ),
+    Family("sample4geo", r"N\d+_[ab]", r"(N\d+_ls[\d.]+_\w+)_(?:loss|ga|gb|scale)", smoothed),
     Family(
         "symile",
         r"N\d+_r\d|meta_json",

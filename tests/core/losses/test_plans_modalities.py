@@ -6,7 +6,11 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from core.losses.clip import Clip, clip
+from core.losses.cwcl import CWCL, cwcl
+from core.losses.info_nce import InfoNCE, info_nce
+from core.losses.lco_emb import LCOEmb, lco_emb
 from core.losses.registry import LOSSES
+from core.losses.sample4geo import Sample4Geo, sample4geo
 from core.losses.symile import PairwiseClip, Symile, pairwise_clip, symile
 from core.streams import stream
 from tests.core.losses.batches import example
@@ -71,3 +75,52 @@ def test_what_two_modalities_tell_only_together_is_seen_by_symile_alone():
     assert scores.mean() == 0
     for q, r in ((0, 1), (0, 2), (1, 2)):
         assert (z[q] * z[r]).mean() == 0
+
+
+def test_cwcl_takes_its_own_first_side_for_the_frozen_one_unless_features_are_handed_in():
+    a, b, teacher = (example(name, 0) for name in ("a", "b", "teacher"))
+    assert torch.equal(planned("cwcl", a=a, b=b)["teacher"], a)
+    assert torch.equal(planned("cwcl", a=a, b=b, teacher=teacher)["teacher"], teacher)
+
+
+def test_cwcl_of_items_that_the_frozen_side_finds_opposite_is_clip_in_both_directions():
+    a, b, t = (example(name, 0)[:2] for name in ("a", "b", "teacher"))
+    opposite = torch.stack([t[0], -t[0]])
+    assert_close(cwcl(a, b, opposite, CWCL()).total(), 2 * clip(a, b, Clip()).total())
+
+
+def test_cwcl_pulls_to_every_item_alike_where_the_frozen_side_finds_them_the_same():
+    a, b, t = (example(name, 0) for name in ("a", "b", "teacher"))
+    logits = a @ b.T / 0.07
+    flat = -torch.log_softmax(logits, dim=1).mean(dim=1)
+    assert_close(cwcl(a, b, t[:1].expand_as(t), CWCL(sharpness=9)).terms["a_to_b"].per, flat)
+
+
+def test_sharpness_of_the_weights_leads_to_clip():
+    a, b, t = (example(name, 0) for name in ("a", "b", "teacher"))
+    hard = 2 * clip(a, b, Clip()).total()
+    away = [float(abs(cwcl(a, b, t, CWCL(sharpness=s)).total() - hard)) for s in (1, 8, 50)]
+    assert away == sorted(away, reverse=True)
+    assert away[-1] < 0.1 * away[0]
+
+
+def test_lco_emb_is_info_nce_in_which_the_hard_negatives_are_items_too():
+    a, b, negatives = (example(name, 0) for name in ("a", "b", "negatives"))
+    flat = negatives.flatten(0, 1)
+    whole = info_nce(torch.cat([a, flat]), torch.cat([b, flat]), InfoNCE(temperature=0.03))
+    paid = lco_emb(a, b, negatives, LCOEmb()).terms[""].per
+    assert_close(paid, whole.terms[""].per[: len(a)])
+    assert (paid >= info_nce(a, b, InfoNCE(temperature=0.03)).terms[""].per).all()
+
+
+def test_sample4geo_without_smoothing_is_clip_and_smoothing_sets_where_it_stops():
+    a, b = example("a", 0), example("b", 0)
+    assert_close(sample4geo(a, b, Sample4Geo(smoothing=0)).total(), clip(a, b, Clip()).total())
+    perfect = torch.eye(4, dtype=torch.float64)
+    for smoothing, tau in ((0.1, 0.05), (0.1, 0.5), (0.4, 0.5)):
+        z = perfect.clone().requires_grad_()
+        p = Sample4Geo(smoothing=smoothing, temperature=tau)
+        (force,) = torch.autograd.grad(sample4geo(z, perfect, p).total(), z)
+        certain = 1 / (1 + 3 * torch.exp(torch.tensor(-1 / tau)))
+        pulled = float(force.diagonal().mean()) < 0
+        assert pulled == (float(certain) < 1 - smoothing + smoothing / 4)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.core.losses.references.slow import N, P, Slow, Vector, X, dot, margin, mean
+from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, margin, mean, pair_roles
 
 
 def log_sum_exp(values: Vector) -> float:
@@ -61,7 +61,62 @@ def pairwise_clip(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, sum(paid) / size, scores, roles)
 
 
+def share_of(row: Vector, at: int) -> float:
+    """The logarithm of a softmax."""
+    return row[at] - log_sum_exp(row)
+
+
+def scaled(given: Mapping[str, Any], p: Any) -> tuple[Matrix, list[list[int]], Matrix, Matrix]:
+    """Scores of a with b, their roles, and the logits along the rows and along the columns."""
+    tau, size = given.get("temperature", p.temperature), len(given["a"])
+    scores = [[dot(x, y) for y in given["b"]] for x in given["a"]]
+    rows = [[s / tau for s in row] for row in scores]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return scores, [[P if i == j else N for j in range(size)] for i in range(size)], rows, columns
+
+
+def cwcl(given: Mapping[str, Any], p: Any) -> Slow:
+    """Srinivasa et al. 2023: soft targets from the frozen side one way, InfoNCE the other way, added up."""
+    t, size = given["teacher"], len(given["a"])
+    scores, roles, rows, columns = scaled(given, p)
+    there = []
+    for i in range(size):
+        w = [max(0.0, dot(t[i], t[j]) / 2 + 0.5) ** p.sharpness for j in range(size)]
+        there.append(-sum(w[j] / sum(w) * share_of(rows[i], j) for j in range(size)))
+    back = [-share_of(columns[i], i) for i in range(size)]
+    return Slow({"a_to_b": there, "b_to_a": back}, mean(there) + mean(back), scores, roles)
+
+
+def sample4geo(given: Mapping[str, Any], p: Any) -> Slow:
+    """Deuser et al. 2023: cross entropy with smoothed labels along the rows and along the columns, averaged."""
+    scores, roles, *directions = scaled(given, p)
+    size = len(scores)
+    paid = []
+    for logits in directions:
+        target = [[p.smoothing / size + (1 - p.smoothing) * (i == j) for j in range(size)] for i in range(size)]
+        paid.append([-sum(target[i][j] * share_of(logits[i], j) for j in range(size)) for i in range(size)])
+    return Slow({"a_to_b": paid[0], "b_to_a": paid[1]}, (mean(paid[0]) + mean(paid[1])) / 2, scores, roles)
+
+
+def lco_emb(given: Mapping[str, Any], p: Any) -> Slow:
+    """Xiao et al. 2025: cross entropy over all positives and all hard negatives of the batch."""
+    a, b = given["a"], given["b"]
+    size = len(a)
+    hard = [x for own in given["negatives"] for x in own]
+    roles = [[*row, *[N] * len(hard)] for row in pair_roles(given, size)]
+    scores = [[dot(x, y) for y in (*b, *hard)] for x in a]
+    paid = []
+    for i in range(size):
+        top = (scores[i][i] - margin(given, p, i)) / p.temperature
+        far = [s / p.temperature for s, role in zip(scores[i], roles[i], strict=True) if role == N]
+        paid.append(log_sum_exp([top, *far]) - top)
+    return Slow({"": paid}, mean(paid), scores, roles)
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "cwcl": cwcl,
+    "lco_emb": lco_emb,
     "pairwise_clip": pairwise_clip,
+    "sample4geo": sample4geo,
     "symile": symile,
 }
