@@ -184,5 +184,8 @@ VOCABULARY: Mapping[str, Slot] = {
     "margin": Slot("B", "margin of each anchor, in units of similarity", _share),
     "temperature": Slot("", "a learned temperature", lambda shape, g: torch.rand(shape, generator=g).double() + 0.1),
     "bias": Slot("", "a learned bias of the logits", lambda shape, g: torch.randn(shape, generator=g).double()),
+    "channel_orders": Slot("V D", "order of the dimensions for each view", _orders, constant=True),
+    "whitening": Slot("V D D", "whitening matrix of each view, held fixed", _normal, constant=True),
+    "other_sequence": Slot("B T D", "embedding of each time step of each positive", _unit),
     "exclude": Slot("B B", "pairs (a_i, b_j) that take no part; a positive always does", _one_other),
 }
