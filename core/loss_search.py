@@ -105,18 +105,25 @@ def rank(entry: LossEntry, text: str) -> int | None:
     return 2 if all(word in name or word in body for word in words) else None
 
 
+def kin(entry: LossEntry) -> int:
+    """How many losses are a step away: those it is related to, and those that name it as a relative."""
+    return len(set(entry.relations) | {other.key for other in LOSSES if entry.key in other.relations})
+
+
 def find(text: str = "", family: str = "all", have: Collection[str] = ()) -> list[LossEntry]:
-    """The losses that answer all three questions, the best answer to the text first, else by title.
+    """The losses that answer all three questions, the best answer to the text first.
+
+    Among equal answers those with the most relatives come first: the losses that the others are explained by.
 
     Args:
         text: words that must all occur in name, paper, source, summary or relations; empty for any.
         family: one of `FAMILIES`, or "all".
         have: names out of `WORDS`; nothing chosen narrows nothing.
     """
-    answers = ((rank(entry, text), plain(entry.title), entry) for entry in LOSSES)
+    answers = ((rank(entry, text), -kin(entry), plain(entry.title), entry) for entry in LOSSES)
     kept = [
-        (place, title, entry)
-        for place, title, entry in answers
+        (place, kinship, title, entry)
+        for place, kinship, title, entry in answers
         if place is not None and family in ("all", entry.family) and (not have or covered(entry, have))
     ]
-    return [entry for _, _, entry in sorted(kept, key=lambda each: each[:2])]
+    return [entry for *_, entry in sorted(kept, key=lambda each: each[:3])]

@@ -20,7 +20,7 @@ from dashboard.loss_finder import MARK, open_loss
 from dashboard.loss_view import Look, way_to_play
 from dashboard.panel import chip, panel
 
-FRONT, MOST_FRONT = ("temperature", "margin"), 2
+FRONT, MOST_FRONT, FEW = ("temperature", "margin"), 2, 4
 CLAIMS: Mapping[str, str] = {
     "permutation": "the order of the batch does not matter",
     "pulls": "no positive is pushed away",
@@ -143,12 +143,19 @@ def relatives(entry: LossEntry) -> None:
     ]
     said = f"{len(own) + len(back)} of the {len(LOSSES)} losses are a step away." if own or back else "None is named."
     st.markdown(f"**Who are its relatives?**\n\n:small[{said}]")
-    for place, (key, text) in enumerate((*own, *back)):
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.button(
-                LOSSES[key].title, key=f"relative_{place}_{key}", type="tertiary", on_click=open_loss, args=(key,)
-            )
-            st.markdown(f":small[{text}]", width="content")
+    every = [*own, *back]
+    _relatives(every[:FEW], 0)
+    if len(every) > FEW:
+        with st.expander(f"{len(every) - FEW} more"):
+            _relatives(every[FEW:], FEW)
+
+
+def _relatives(each: list[tuple[str, str]], start: int) -> None:
+    for place, (key, text) in enumerate(each, start):
+        with st.container(gap=None):
+            name = LOSSES[key].title
+            st.button(name, key=f"relative_{place}_{key}", type="tertiary", on_click=open_loss, args=(key,))
+            st.markdown(f":small[{text}]")
 
 
 def about(p: Params) -> None:

@@ -7,7 +7,7 @@ from core.losses.registry import LOSSES, LossEntry
 from dashboard.controls import knob
 from dashboard.link import change, view
 
-FIRST, LIST_HEIGHT = 6, 430
+FIRST, LIST_HEIGHT = 4, 380
 FAMILY = {
     "all": "all families",
     "softmax": "softmax: all candidates compete",
@@ -92,6 +92,8 @@ def finder() -> None:
             )
         if narrowed:
             st.button("Clear", key="clear", icon=":material/close:", type="tertiary", on_click=clear)
-    with st.container(height=LIST_HEIGHT if len(listed) > FIRST else "content", border=False, key="found"):
+    with st.container(
+        height=LIST_HEIGHT if len(listed) > FIRST else "content", border=False, key="found", gap="xxsmall"
+    ):
         for entry in listed:
             _row(entry, entry.key == now.open.kind)

@@ -32,7 +32,10 @@ def no_path(key: str, title: str, p: Params) -> None:
     """Why there is no anchor with one positive and one negative to be moved."""
     needed = LOSSES.of(p).needed
     reason = next((NO_ROWS[name] for name in needed if name in NO_ROWS), "")
-    reason = reason or f"it is handed {', '.join(needed)}, and none of these is a row for each item to be turned"
+    reason = (
+        reason
+        or f"in what it is handed ({', '.join(needed)}) no item has a positive and a negative that could be moved"
+    )
     why = ("One negative is moved from far to near, everything else stands still.", "", "")
     with panel(
         key, title, f"This does not apply here: {reason}. The pairs that it moves are in the microscope.", why=why
@@ -98,7 +101,8 @@ def microscope(p: Params, seen: Look, weight: str) -> None:
         of_all = int(shown.of(*NEGATIVES).sum())
         sentence += f" The strongest moves with {brief(float(strength.max()))}"
         sentence += f"; {words.share(int(pushed.sum()) / of_all)} of the negatives are pushed" if of_all else ""
-        sentence += f", {words.count(int(pulled.sum()))} positives are pushed too." if pulled.any() else "."
+        many = int(pulled.sum())
+        sentence += f", {words.count(many)} positive{'s are' if many > 1 else ' is'} pushed too." if many else "."
     else:
         sentence += " Nobody moves: the force on every pair is exactly 0."
     if weight == "force" and kind == "motion":
@@ -235,13 +239,21 @@ def price(p: Any, s: Sample, anchor: int, what: str) -> None:
 
 def scale_marks(p: Any, s: Sample) -> None:
     """What batches like this one pay as their positives come close, with the levels beside it."""
-    found = marks(p, s)
+    title, found = "What do its numbers mean?", marks(p, s)
+    if found is None:
+        why = ("What the loss says when positives are far and when they are close.", "", "")
+        needed = ", ".join(LOSSES.of(p).needed)
+        with panel(
+            "marks", title, f"This does not apply here: {needed} are numbers, not embeddings that come close.", why=why
+        ):
+            pass
+        return
     now = float(np.interp(s.closeness, found.closeness.numpy(), found.paid.numpy()))
     sentence = (
         f"If every positive stood at {words.number(s.closeness)}, such a batch would pay **{brief(now)}**; with "
         f"unrelated positives {brief(found.unrelated)}"
     )
-    sentence += f", all in one place (collapsed) {brief(found.collapse)}" if found.collapse is not None else ""
+    sentence += f", all in one place (collapsed) {brief(found.collapse)}"
     sentence += f", evenly spaced and aligned {brief(found.floor)}." if found.floor is not None else "."
     why = (
         "What the loss says when positives are far (left) and close (right), and two levels to hold it against.",
@@ -258,4 +270,4 @@ def scale_marks(p: Any, s: Sample) -> None:
         what="loss",
         x_title="closeness",
     )
-    show("marks", "What do its numbers mean?", sentence, chart, why=why)
+    show("marks", title, sentence, chart, why=why)

@@ -134,7 +134,7 @@ def surface(p: Params, s: Sample, anchor: int, what: Any) -> Surface | None:
 
 
 @st.cache_resource(max_entries=60, show_spinner=False)
-def marks(p: Params, s: Sample) -> Marks:
+def marks(p: Params, s: Sample) -> Marks | None:
     return loss_marks.marks(p, s)
 
 

@@ -13,7 +13,7 @@ from core.losses.registry import LOSSES
 from core.paid import Role
 from core.vocabulary import VOCABULARY
 
-EDGE, POINTS, CELLS = 0.995, 33, 11
+EDGE, POINTS, CELLS, MANY = 0.995, 33, 11, 20_000
 
 
 def turning(u: Tensor, old: Tensor, similarity: float) -> Callable[[Tensor], Tensor]:
@@ -48,7 +48,8 @@ class Path:
     """One anchor, its positive and its hardest negative, by their rows, in a batch whose other items stand still.
 
     `column`: what the column of a candidate in the loss's own scores is ahead of its row, None where these scores are
-    not the cosines (or distances) of the two sides, so that the motion is read instead of the force.
+    not the cosines (or distances) of the two sides, so that the motion is read instead of the force. `scores`: how
+    many the loss looks at.
     """
 
     p: Any
@@ -61,6 +62,12 @@ class Path:
     positive_at: float
     at: float
     column: int | None
+    scores: int
+
+    @property
+    def large(self) -> bool:
+        """Whether the loss looks at so many scores that half of the places have to do."""
+        return self.scores > MANY
 
     @property
     def kind(self) -> Literal["force", "motion"]:
@@ -157,7 +164,9 @@ def path(p: Any, s: Sample, anchor: int = 0) -> Path | None:
     other = int(scores.masked_fill(same, -torch.inf).argmax())
     seen = lens(p, s, given)
     column = _column(seen, anchor, positive, other)
-    return Path(p, s, given, pair, anchor, positive, other, float(scores[positive]), float(scores[other]), column)
+    count = sum(layer.scores.numel() for layer in seen.layers)
+    at = float(scores[positive]), float(scores[other])
+    return Path(p, s, given, pair, anchor, positive, other, *at, column, count)
 
 
 @dataclass(frozen=True)
@@ -169,8 +178,9 @@ class Along:
     push: Tensor
 
 
-def along(road: Path, points: int = POINTS) -> Along:
+def along(road: Path) -> Along:
     """The negative from far to near, everything else where it is."""
+    points = POINTS // 2 + 1 if road.large else POINTS
     at = torch.linspace(-EDGE, EDGE, points, dtype=torch.float64)
     found = [road.pull_and_push(road.moved(negative=s)) for s in at.tolist()]
     pull, push = torch.tensor(found, dtype=torch.float64).T
@@ -189,14 +199,14 @@ class Surface:
     here: float
 
 
-def surface(road: Path, what: Literal["loss", "push"] = "loss", cells: int = CELLS) -> Surface:
+def surface(road: Path, what: Literal["loss", "push"] = "loss") -> Surface:
     """What the anchor pays, or the push on the negative, for every place of the two.
 
     Args:
         road: the anchor and its two.
         what: what is drawn.
-        cells: how many places each of the two takes.
     """
+    cells = CELLS // 2 + 2 if road.large else CELLS
 
     def value(given: Mapping[str, Tensor]) -> float:
         return road.price(given) if what == "loss" else road.pull_and_push(given)[1]
