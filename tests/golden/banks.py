@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from core.diagnostics.score_record import score_record
+from core.losses.feature_transform import FeatureTransform, feature_transform
 from core.losses.hiclr import HiCLR
 from core.losses.mochi import MoCHi, mochi
 from core.losses.moco import MoCo, moco
@@ -52,6 +54,29 @@ def hierarchy(z: Golden, case: str) -> None:
     close_gradients(z, paid.total(), {f"{case}_grad_{name}": value for name, value in raw.items()})
 
 
+def transformed(z: Golden, case: str) -> None:
+    """With the stored draws, of which their code uses the last, and holds those by coordinate in float32."""
+    size = case.split("_")[0]
+    a, bank = leaf(z[f"{size}_q"]), z[f"{size}_memory"]
+    positive, negative = ("beta4", "beta5") if "posneg" in case else ("beta0", "beta0")
+    stretch = 1 + z[f"{case}_{positive}"] if "pos" in case else torch.ones(())
+    share = z[f"{case}_{negative}"] if "neg" in case else torch.ones(())
+    p = FeatureTransform(temperature=0.2, normalise=case.endswith("norm1"))
+    paid = feature_transform(
+        a,
+        z[f"{size}_k"],
+        bank,
+        stretch=(stretch if stretch.ndim == 0 else stretch.float()).expand_as(a),
+        bank_partner=z.get(f"{case}_perm0", torch.arange(len(bank))),
+        bank_share=(share if share.ndim == 0 else share.float()).expand_as(bank),
+        p=p,
+    )
+    close(paid.pairs[0].scores / p.temperature, z[f"{case}_logits"])
+    close(score_record(paid.pairs[0], temperature=p.temperature), z[f"{case}_score"])
+    close(paid.total(), z[f"{case}_loss"])
+    close_gradients(z, paid.total(), {f"{case}_grad_q": a})
+
+
 FAMILIES = (
     Family(
         "mochi",
@@ -64,5 +89,13 @@ FAMILIES = (
         r"meta_json|(?:N|bs?)\d+_(?:q|q1|q2|k|queue_DxK)",
         r"((?:N|bs?)\d+_nnm\d)_\w+",
         hierarchy,
+    ),
+    Family(
+        "feature_transform",
+        r"meta_json|(?:N|bs?)\d+_(?:q|k|memory)",
+        r"((?:N|bs?)\d+_(?:pos|neg|posneg)_norm\d)_(?!beta)\w+|((?:N|bs?)\d+_(?:pos|neg)_norm\d)_beta0"
+        r"|((?:N|bs?)\d+_posneg_norm\d)_beta[45]",
+        transformed,
+        left_out={r"(?:N|bs?)\d+_posneg_norm\d_beta[0-3]": "draws that their own code makes and then discards"},
     ),
 )

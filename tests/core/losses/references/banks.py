@@ -83,4 +83,26 @@ def hiclr(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow(per, total, scores, roles, tuple(seen[1:]))
 
 
-REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {"hiclr": hiclr, "mochi": mochi, "moco": moco}
+def feature_transform(given: Mapping[str, Any], p: Any) -> Slow:
+    """Zhu et al. 2021, sec. 4: lambda q + (1 - lambda) k and its twin; each entry of the queue mixed with another."""
+    own, keys = [], []
+    for q, k, stretch in zip(given["a"], given["teacher"], given["stretch"], strict=True):
+        pair = [[w * x + (1 - w) * y for w, x, y in zip(stretch, *both, strict=True)] for both in ((q, k), (k, q))]
+        q_hat, k_hat = [unit_mixture(z, z, 1.0) for z in pair] if p.normalise else pair
+        own.append(q_hat)
+        keys.append(k_hat)
+    bank = [
+        [w * x + (1 - w) * y for w, x, y in zip(share, n, given["bank"][other], strict=True)]
+        for n, other, share in zip(given["bank"], given["bank_partner"], given["bank_share"], strict=True)
+    ]
+    scores, roles = beside(own, keys, bank)
+    paid = [softmax_cost(row, p.temperature, margin(given, p, i)) for i, row in enumerate(scores)]
+    return Slow({"": paid}, mean(paid), scores, roles)
+
+
+REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "feature_transform": feature_transform,
+    "hiclr": hiclr,
+    "mochi": mochi,
+    "moco": moco,
+}
