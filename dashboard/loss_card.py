@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.addresses import knobs
 from core.environment import ROOT
-from core.loss_search import meanings
+from core.loss_search import kin, meanings
 from core.losses.registry import LOSSES, LossEntry
 from core.params import Params
 from dashboard.controls import WIDTH, knob
@@ -42,7 +42,11 @@ def front(p: Params) -> list[str]:
     """The knobs that stand in front: temperature and margin, else the loss's first own ones."""
     own = [k for k in knobs(p) if k.address != "kind"]
     first = [k.address for k in own if k.address in FRONT]
-    rest = [k.address for k in own if k.address not in FRONT and isinstance(k.value, float | int)]
+    rest = [
+        k.address
+        for k in own
+        if k.address not in FRONT and isinstance(k.value, float | int) and not isinstance(k.value, bool)
+    ]
     return [*first, *rest][:MOST_FRONT]
 
 
@@ -137,11 +141,10 @@ def claims(entry: LossEntry) -> None:
 def relatives(entry: LossEntry) -> None:
     """Those that it names, and those that name it; each opens."""
     known = LOSSES.keys()
-    own = [(key, f"this one is it {text}") for key, text in entry.relations.items() if key in known]
-    back = [
-        (other.key, f"is this one {other.relations[entry.key]}") for other in LOSSES if entry.key in other.relations
-    ]
-    said = f"{len(own) + len(back)} of the {len(LOSSES)} losses are a step away." if own or back else "None is named."
+    own = [(key, f"this loss is {LOSSES[key].title} {text}") for key, text in entry.relations.items() if key in known]
+    back = [(each.key, f"is this loss {each.relations[entry.key]}") for each in LOSSES if entry.key in each.relations]
+    verb = "is" if kin(entry) == 1 else "are"
+    said = f"{kin(entry)} of the {len(LOSSES)} losses {verb} a step away." if own or back else "None is named."
     st.markdown(f"**Who are its relatives?**\n\n:small[{said}]")
     every = [*own, *back]
     _relatives(every[:FEW], 0)

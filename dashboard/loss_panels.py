@@ -12,6 +12,7 @@ from dashboard import words
 from dashboard.charts.anchors import anchors
 from dashboard.charts.curve import curve
 from dashboard.charts.gradient import pull_push
+from dashboard.charts.microscope import HEIGHT
 from dashboard.charts.microscope import microscope as dots_chart
 from dashboard.charts.push import push, rank_labels
 from dashboard.charts.surface import surface as surface_chart
@@ -69,7 +70,7 @@ def curves(p: Any, s: Sample, anchor: int) -> None:
         else r"\text{pull}=\Delta s^+,\quad\text{push}=-\Delta s^-",
     )  # fmt: skip
     chart = pull_push(at, line.pull.numpy(), line.push.numpy(), found.at, found.positive_at)
-    show("curves", title, sentence, chart, why=why)
+    show("curves", title, sentence, chart, why=why, height=HEIGHT)
 
 
 def _told(seen: Dots) -> str:

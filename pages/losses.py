@@ -2,13 +2,15 @@
 
 import streamlit as st
 
+from core.diagnostics.loss_lens import Sample
+from core.params import Params
 from core.refusal import Refusal
 from dashboard import loss_card as card
 from dashboard import loss_panels as panels
 from dashboard.controls import knob
 from dashboard.link import view
 from dashboard.loss_finder import finder
-from dashboard.loss_view import look, sample_of
+from dashboard.loss_view import Look, look, sample_of
 from dashboard.sections import sections
 
 PARTS = {"push": "Who takes the push?", "price": "What is cheap, what is dear?"}
@@ -32,56 +34,54 @@ def more() -> None:
             knob("seed")
 
 
-def knobs() -> None:
-    """The two knobs of the loss, the batch, and what the dots show."""
+def knobs(both: bool) -> None:
+    """The two knobs of the loss, the batch, and what the dots show, where there are `both` to choose from."""
     with st.container(horizontal=True, gap="small"):
         card.front_knobs()
         knob("losses.closeness")
         knob("losses.n")
+        knob("losses.weight", disabled=not both)
 
 
-def charts() -> None:
+def charts(p: Params, s: Sample, seen: Look) -> None:
     """The open loss on its batch."""
     now = view().losses
-    p, s = now.open, sample_of(now, view().seed)
-    seen = look(p, s)
     left, right = st.columns([6, 5], gap="large")
     with left:
         panels.microscope(p, seen, now.weight)
-        if seen.moved is not None and seen.kind == "force":
-            knob("losses.weight")
     with right:
         panels.curves(p, s, now.anchor)
     part, place = sections("losses.part", PARTS)
     with place:
         if part == "push":
-            for column, draw in zip(
-                st.columns(3, gap="large"), (panels.by_rank, panels.effective, panels.balance), strict=True
-            ):
+            parts = (panels.by_rank, panels.effective, panels.balance)
+            for column, draw in zip(st.columns(3, gap="large"), parts, strict=True):
                 with column:
                     draw(seen)
-        else:
-            left, right = st.columns([6, 5], gap="large")
-            with left:
-                panels.price(p, s, now.anchor, now.surface)
-            with right:
-                panels.scale_marks(p, s)
+            return
+        left, right = st.columns([6, 5], gap="large")
+        with left:
+            panels.price(p, s, now.anchor, now.surface)
+        with right:
+            panels.scale_marks(p, s)
 
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", wrap=False):
     st.subheader("How does a loss pull and push?")
     more()
 st.markdown(PROMISE)
+p, s = view().losses.open, sample_of(view().losses, view().seed)
 try:
+    seen = look(p, s)
     left, right = st.columns([5, 6], gap="large")
     with left:
         finder()
     with right:
-        card.card(view().losses.open, look(view().losses.open, sample_of(view().losses, view().seed)))
+        card.card(p, seen)
     st.space("small")
-    knobs()
-    charts()
+    knobs(both=seen.moved is not None and seen.kind == "force")
+    charts(p, s, seen)
     st.space("small")
-    card.about(view().losses.open)
+    card.about(p)
 except Refusal as error:
     st.error(str(error))

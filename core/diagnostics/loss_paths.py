@@ -179,9 +179,10 @@ class Along:
 
 
 def along(road: Path) -> Along:
-    """The negative from far to near, everything else where it is."""
+    """The negative from far to near, through where it stands, everything else where it is."""
     points = POINTS // 2 + 1 if road.large else POINTS
-    at = torch.linspace(-EDGE, EDGE, points, dtype=torch.float64)
+    even = torch.linspace(-EDGE, EDGE, points, dtype=torch.float64)
+    at = torch.cat([even, torch.tensor([road.at], dtype=torch.float64)]).clamp(-EDGE, EDGE).unique()
     found = [road.pull_and_push(road.moved(negative=s)) for s in at.tolist()]
     pull, push = torch.tensor(found, dtype=torch.float64).T
     return Along(at, pull, push)
