@@ -13,7 +13,7 @@ from core.addresses import Knob, choices, knobs, spell
 from core.params import Domain, domain
 from dashboard.link import change, view
 
-WIDTH = 164
+WIDTH = 156
 FEW = 3
 LEAST = 1e-4
 

@@ -1,7 +1,7 @@
 """The frame that every chart stands in: a question, a verdict, one sentence, and a `?` that explains and saves."""
 
 import io
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
@@ -15,6 +15,9 @@ _CHIPS: dict[str, tuple[Any, str | None]] = {
     "bad": ("red", ":material/close:"),
     "info": ("gray", None),
 }
+
+
+PICTURE = ":small[To save a picture, point at its chart and press the arrow or the camera at its top right.]"
 
 
 class Verdict(Protocol):
@@ -42,25 +45,37 @@ def csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
     return text.getvalue().encode()
 
 
+def _depths(why: tuple[str, str, str]) -> str:
+    """What you see, why, and the formula, as Markdown."""
+    short, long, formula = why
+    return "\n\n".join(filter(None, (f"**{short}**", long, formula and f"$$\n{formula}\n$$")))
+
+
+def _headline(title: str, sentence: str, verdict: Verdict | None) -> str:
+    said = f"**{title}**" + (f" {chip(verdict)}" if verdict is not None else "")
+    return said + (f"\n\n:small[{sentence}]" if sentence else "")
+
+
 def _why(key: str, why: tuple[str, str, str], columns: Mapping[str, Sequence[Any]] | None) -> None:
     """The `?`: what you see, why, the formula; then the numbers to take away."""
-    short, long, formula = why
     with st.popover("", icon=":material/help:", type="tertiary", key=f"why_{key}", on_change="rerun") as opened:
         if not opened.open:
             return
-        picture = ":small[To save the picture, point at the chart and press the arrow or the camera at its top right.]"
-        said = (f"**{short}**", long, formula and f"$$\n{formula}\n$$", picture if columns is not None else "")
-        st.markdown("\n\n".join(filter(None, said)))
+        st.markdown("\n\n".join([_depths(why), *([PICTURE] if columns is not None else [])]))
         if columns is not None:
-            st.download_button(
-                "Save the numbers",
-                lambda: csv(columns),
-                file_name=f"{key}.csv",
-                mime="text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"save_{key}",
-            )
+            _save(key, "Save the numbers", lambda: columns)
+
+
+def _save(key: str, label: str, columns: Callable[[], Mapping[str, Sequence[Any]]]) -> None:
+    st.download_button(
+        label,
+        lambda: csv(columns()),
+        file_name=f"{key}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"save_{key}",
+    )
 
 
 @contextmanager
@@ -85,8 +100,7 @@ def panel(
     """
     with st.container(gap="xsmall"):
         with st.container(horizontal=True, wrap=False, gap="xsmall"):
-            headline = f"**{title}**" + (f" {chip(verdict)}" if verdict is not None else "")
-            st.markdown(headline + (f"\n\n:small[{sentence}]" if sentence else ""), width="stretch")
+            st.markdown(_headline(title, sentence, verdict), width="stretch")
             _why(key, why, columns)
         yield
 
@@ -130,3 +144,31 @@ def show(
     """A panel with one chart in it, its numbers to be saved; arguments as for `panel` and `draw`."""
     with panel(key, title, sentence, why=why, verdict=verdict, columns=chart.columns):
         return draw(key, chart, select=select, height=height)
+
+
+def brief(
+    key: str, title: str, sentence: str, chart: Chart, *, why: tuple[str, str, str], verdict: Verdict | None = None
+) -> None:
+    """A panel of the fewest parts, for charts that follow a slider: each part costs the server at every move.
+
+    Its `?` opens when it is pointed at, and its numbers wait in `numbers`. Arguments as for `show`.
+    """
+    _shown()[key] = (title, chart.columns)
+    st.markdown(_headline(title, sentence, verdict), help=_depths(why))
+    draw(key, chart)
+
+
+def _shown() -> dict[str, tuple[str, Mapping[str, Sequence[Any]]]]:
+    """Key -> title and numbers of each brief panel as it was drawn last."""
+    return st.session_state.setdefault("brief", {})
+
+
+def numbers() -> None:
+    """The numbers behind the brief panels of the page, as they stand when they are asked for."""
+    shown = _shown()
+    with st.popover("Numbers", icon=":material/download:", type="tertiary", key="numbers", on_change="rerun") as opened:
+        if not opened.open:
+            return
+        st.markdown(PICTURE)
+        for key, (title, _) in shown.items():
+            _save(key, title, lambda key=key: shown[key][1])

@@ -96,18 +96,18 @@ def complaint() -> None:
         st.error(said)
 
 
-def _jump(steps: list[int], by: int | None) -> None:
+def _jump(run: RunFolder, by: int | None) -> None:
     st.session_state["playing"] = False
+    steps = recorded(run)
     move(steps, 0 if by is None else steps.index(cursor(steps)) + by)
 
 
-def buttons(recipes: list[Recipe], runs: list[RunFolder], steps: list[int]) -> None:
-    """Play or pause, one step on, back to the start."""
+def buttons(recipes: list[Recipe], runs: list[RunFolder], ready: bool) -> None:
+    """Play or pause, one step on, back to the start; the last two where a step is `ready` to be shown."""
     st.button(
         "Pause" if playing() else "Play",
         icon=":material/pause:" if playing() else ":material/play_arrow:",
         key="play",
-        width=150,
         shortcut="Space",
         help="Trains what has no run yet, then plays what was recorded. Space works unless a slider has the focus.",
         on_click=_toggle,
@@ -120,8 +120,8 @@ def buttons(recipes: list[Recipe], runs: list[RunFolder], steps: list[int]) -> N
         help="One recorded step on",
         shortcut="S",
         on_click=_jump,
-        args=(steps, 1),
-        disabled=not steps,
+        args=(runs[0], 1),
+        disabled=not ready,
     )
     st.button(
         "",
@@ -130,8 +130,8 @@ def buttons(recipes: list[Recipe], runs: list[RunFolder], steps: list[int]) -> N
         help="Back to step 0. You cannot break it.",
         shortcut="0",
         on_click=_jump,
-        args=(steps, None),
-        disabled=not steps,
+        args=(runs[0], None),
+        disabled=not ready,
     )
 
 

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.recipe import Recipe
 from core.refusal import Refusal
@@ -11,6 +12,7 @@ from core.runs.folder import MOVING, DamagedRun, RunFolder, Status
 from dashboard import stage, transport
 from dashboard.lab import data_of, find, first_frame, follow_change
 from dashboard.link import replace, view, write_link
+from dashboard.panel import numbers
 from dashboard.settings import controls, lane_names, more
 
 
@@ -26,8 +28,10 @@ def panels(scene: stage.Scene, narrow: bool) -> None:
         stage.margin_now(scene)
     with right:
         stage.ridge(scene)
-        with st.container(horizontal=True, gap="large"):
+        one, two = st.columns(2, gap="large")
+        with one:
             stage.who_is_pushed(scene)
+        with two:
             stage.learning(scene)
 
 
@@ -64,24 +68,30 @@ def lane(index: int, name: str, recipe: Recipe, run: RunFolder, status: Status |
         panels(stage.Scene(recipe, data_of(recipe), (start,), (), f"{run.path.name} untrained", start, key), bool(name))
 
 
-def show(shown: list[tuple[str, Recipe]]) -> None:
-    """The transport and the lanes, drawn again by themselves for as long as anything moves."""
+def steps_of(run: RunFolder, status: Status | None) -> list[int]:
+    """The steps of a run that can be shown."""
+    return transport.recorded(run) if status and status.state != "damaged" else []
+
+
+def show(shown: list[tuple[str, Recipe]], keys: DeltaGenerator) -> None:
+    """The slider and the lanes, drawn again by themselves for as long as anything moves; the buttons go to `keys`."""
     runs = [find(recipe) for _, recipe in shown]
     before = [run.status() if run.path.exists() else None for run in runs]
     if not any(before):
         st.session_state["playing"] = False
-    plays = transport.playing()
+    plays, ready = transport.playing(), bool(steps_of(runs[0], before[0]))
+    with keys:
+        transport.buttons([recipe for _, recipe in shown], runs, ready)
 
     @st.fragment(run_every=transport.interval([status for status in before if status]))
     def live() -> None:
         now = [run.status() if run.path.exists() else None for run in runs]
-        if [s and s.state for s in now] != [s and s.state for s in before] or transport.playing() != plays:
+        steps = steps_of(runs[0], now[0])
+        same = [s and s.state for s in now] == [s and s.state for s in before]
+        if not same or transport.playing() != plays or bool(steps) != ready:
             st.rerun()
-        steps = transport.recorded(runs[0]) if now[0] and now[0].state != "damaged" else []
         transport.advance(steps, any(s and s.state in MOVING for s in now))
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            transport.buttons([recipe for _, recipe in shown], runs, steps)
-            transport.slider(steps, shown[0][1].steps)
+        transport.slider(steps, shown[0][1].steps)
         transport.complaint()
         places = st.columns(len(shown), gap="large") if len(shown) > 1 else [nullcontext()]
         for index, ((name, recipe), run, status) in enumerate(zip(shown, runs, now, strict=True)):
@@ -97,9 +107,12 @@ def show(shown: list[tuple[str, Recipe]]) -> None:
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", wrap=False):
     st.subheader("What does this loss do to the points?")
-    more()
-with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, width="content", gap="small"):
+        saves = st.container(width="content")
+        more()
+with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     controls()
+    keys = st.container(horizontal=True, width="content", gap="xsmall")
 if view().lane.on:
     with st.container(horizontal=True, gap="small"):
         controls("lane.")
@@ -113,4 +126,7 @@ else:
     said = [each for _, recipe in shown for each in (*remarks(recipe, data_of(recipe)), data_of(recipe).note)]
     for remark in dict.fromkeys(filter(None, said)):
         st.markdown(f":small[{remark}]")
-    show(shown)
+    st.session_state["brief"] = {}
+    show(shown, keys)
+    with saves:
+        numbers()

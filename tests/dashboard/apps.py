@@ -126,6 +126,8 @@ def seen(app: AppTest) -> Seen:
     for node, holders in nodes(app.main):
         if node.type in ("markdown", "latex", "heading", "title", "header", "subheader", "caption"):
             texts.append(str(getattr(node, "value", "")))
+            if said := getattr(node.proto, "help", ""):
+                texts.append(said)
         elif node.type in CHARTS:
             panel = _panel(node, holders)
             assert panel.key not in panels, f"two charts are called {panel.key}"
@@ -138,9 +140,11 @@ def _panel(node: Any, holders: tuple[Block, ...]) -> Panel:
     # Altair charts have no id of their own; their panel's `?` has one.
     why = next((e.proto.id for e, _ in nodes(holders[-1]) if "-why_" in str(getattr(e.proto, "id", ""))), "")
     key = re.sub(r"^\$\$ID-[0-9a-f]+-", "", proto.id or why.replace("-why_", "-c_"))
-    words = [str(getattr(each, "value", "")) for each, _ in nodes(holders[-1])]
+    near = [each for each, _ in nodes(holders[-1])]
+    before = [str(getattr(each, "value", "")) for each in near[: near.index(node)]]
     direct = [str(getattr(each, "value", "")) for each in holders[-1].children.values()]
-    title, chip, sentence = next((found.groups("") for word in words if (found := HEADLINE.fullmatch(word))), [""] * 3)
+    headlines = [found.groups("") for word in before if (found := HEADLINE.fullmatch(word))]
+    title, chip, sentence = headlines[-1] if headlines else [""] * 3
     return Panel(
         key=key,
         title=title,

@@ -5,9 +5,7 @@ from streamlit.elements.lib.mutable_popover_container import PopoverContainer
 from streamlit.testing.v1 import AppTest
 
 from dashboard.charts.push import push
-from dashboard.panel import csv
-
-PICTURE = "\n\n:small[To save the picture, point at the chart and press the arrow or the camera at its top right.]"
+from dashboard.panel import PICTURE, csv
 
 
 def page() -> None:
@@ -44,9 +42,35 @@ def test_the_three_depths_and_the_numbers_are_in_the_popover(app):
     texts = [m.value for m in app.markdown]
     full = "**What you see.**\n\nWhy it is so.\n\n$$\ns = 0.5\n$$"
     short = "**Only this.**"
-    assert [text.removesuffix(PICTURE) for text in texts if text.startswith((full, short))] == [full, short, full, full]
+    assert [text.removesuffix(f"\n\n{PICTURE}") for text in texts if text.startswith((full, short))] == [
+        full,
+        short,
+        full,
+        full,
+    ]
     assert sum(text.endswith(PICTURE) for text in texts) == 3
     assert [button.key for button in app.get("download_button")] == ["save_push", "save_map", "save_forest"]
+
+
+def following_a_slider() -> None:
+    from dashboard.charts.push import push
+    from dashboard.panel import brief, numbers
+
+    for key, share in (("one", 0.75), ("two", 0.5)):
+        why = ("What you see.", "Why it is so.", r"s = 0.5")
+        brief(key, f"Who, {key}?", "One sentence.", push(["hard", "easy"], (0.5, 0.5), (share, 1 - share)), why=why)
+    numbers()
+
+
+def test_a_brief_panel_says_the_three_depths_when_pointed_at_and_its_numbers_wait_in_one_place():
+    app = AppTest.from_function(following_a_slider).run(timeout=20)
+    assert not app.exception
+    heads = [each for each in app.markdown if each.value.startswith("**Who")]
+    assert [each.value for each in heads] == [f"**Who, {key}?**\n\n:small[One sentence.]" for key in ("one", "two")]
+    assert {each.proto.help for each in heads} == {"**What you see.**\n\nWhy it is so.\n\n$$\ns = 0.5\n$$"}
+    assert [chart.proto.id.rpartition("-")[2] for chart in app.get("echarts_chart")] == ["c_one", "c_two"]
+    saves = app.get("download_button")
+    assert [(each.key, each.label) for each in saves] == [("save_one", "Who, one?"), ("save_two", "Who, two?")]
 
 
 def test_a_closed_popover_sends_nothing(monkeypatch):

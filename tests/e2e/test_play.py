@@ -138,14 +138,14 @@ def test_a_killed_trainer_freezes_every_chart_within_three_seconds(visit, server
     expect(page.get_by_text("The trainer is gone")).to_be_visible(timeout=3000)
     pictures = all_charts(page)
     last = last_line(run)
-    page.locator(".st-key-why_learning button").click()
+    page.locator(".st-key-numbers button").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save the numbers").click()
+        page.get_by_role("button", name="Is it still learning?").click()
     download.value.save_as(tmp_path / "learning.csv")
     rows = list(csv.DictReader((tmp_path / "learning.csv").read_text().splitlines()))
     assert (float(rows[-1]["step"]), float(rows[-1]["loss"])) == (last["step"], pytest.approx(last["loss"]))
     page.keyboard.press("Escape")
-    expect(page.get_by_role("button", name="Save the numbers")).to_be_hidden()
+    expect(page.get_by_role("button", name="Is it still learning?")).to_be_hidden()
     assert all_charts(page) == pictures
     assert len(set(pictures)) == len(MOVING)
     words = [described(page, key).get_attribute("aria-label") for key in MOVING]
@@ -203,5 +203,5 @@ def test_the_keyboard_plays_and_reaches_every_control(visit):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("() => document.activeElement.closest('[class*=st-key-]')?.className ?? ''"))
     keys = {name for found in reached for name in re.findall(r"st-key-(\S+)", found)}
-    assert {"loss", "preset", "mixing", "loss-temperature", "play", "step", "reset", "why_hills"} <= keys
+    assert {"loss", "preset", "mixing", "loss-temperature", "play", "step", "reset", "numbers"} <= keys
     assert any(key.startswith("cursor_") for key in keys)
