@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from core.diagnostics.score_record import score_record
 from core.losses.feature_transform import FeatureTransform, feature_transform
 from core.losses.hiclr import HiCLR
+from core.losses.interclr import InterCLR, interclr
 from core.losses.mochi import MoCHi, mochi
 from core.losses.moco import MoCo, moco
 from core.losses.registry import LOSSES
@@ -77,6 +78,29 @@ def transformed(z: Golden, case: str) -> None:
     close_gradients(z, paid.total(), {f"{case}_grad_q": a})
 
 
+def other_items(z: Golden, case: str) -> None:
+    """With the stored places; the cluster of item i is the one that its stored positive has."""
+    size, sampling, m = case.split("_")
+    q = leaf(z[f"{size}_q"])
+    p = InterCLR(temperature=0.2, margin=float(m.removeprefix("m")), sampling=sampling)
+    given = {
+        "a": F.normalize(q, dim=1),
+        "teacher": F.normalize(z[f"{size}_k"], dim=1),
+        "bank": z[f"{size}_queue_DxK"].T,
+        "memory": z[f"{size}_bank_MxD"],
+        "clusters": z[f"{size}_bank_labels"][z[f"{case}_pos_idx"]],
+        "memory_clusters": z[f"{size}_bank_labels"],
+    }
+    paid = interclr(**given, memory_positive=z[f"{case}_pos_idx"], memory_picks=z[f"{case}_neg_idx"], p=p)
+    close(paid.terms["intra"].per.mean(), z[f"{case}_intra"])
+    close(paid.terms["inter"].per.mean(), z[f"{case}_inter"])
+    close(paid.total(), z[f"{case}_loss"])
+    close_gradients(z, paid.total(), {f"{case}_grad_q": q})
+    if sampling == "hard":
+        made = LOSSES["interclr"].complete(given, p, stream(0))
+        close(made["memory_picks"].sort().values, z[f"{case}_neg_idx"].sort().values)
+
+
 FAMILIES = (
     Family(
         "mochi",
@@ -97,5 +121,11 @@ FAMILIES = (
         r"|((?:N|bs?)\d+_posneg_norm\d)_beta[45]",
         transformed,
         left_out={r"(?:N|bs?)\d+_posneg_norm\d_beta[0-3]": "draws that their own code makes and then discards"},
+    ),
+    Family(
+        "interclr",
+        r"meta_json|(?:N|bs?)\d+_(?:q|k|queue_DxK|bank_MxD|bank_labels)",
+        r"((?:N|bs?)\d+_(?:random|hard|semihard|semieasy)_m-?[\d.]+)_\w+",
+        other_items,
     ),
 )

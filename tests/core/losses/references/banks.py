@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, dot, margin, mean
+from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, margin, mean
 
 SYNTHETIC = 4
 
@@ -100,9 +100,28 @@ def feature_transform(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid), scores, roles)
 
 
+def interclr(given: Mapping[str, Any], p: Any) -> Slow:
+    """Xie et al. 2022: the key against the queue, and an item of the cluster, let off, against items of others."""
+    scores, roles = beside(given["a"], given["teacher"], given["bank"])
+    per: dict[str, Vector] = {"intra": [softmax_cost(row, p.temperature) for row in scores], "inter": []}
+    memory, met, part = given["memory"], [], []
+    for i, x in enumerate(given["a"]):
+        row, role = [dot(x, memory[given["memory_positive"][i]])], [P]
+        for place in given["memory_picks"][i]:
+            row.append(dot(x, memory[place]))
+            role.append(X if given["memory_clusters"][place] == given["clusters"][i] else N)
+        taking_part = [s for s, r in zip(row, role, strict=True) if r != X]
+        per["inter"].append(softmax_cost(taking_part, p.temperature, margin(given, p, i)))
+        met.append(row)
+        part.append(role)
+    total = p.intra * mean(per["intra"]) + p.inter * mean(per["inter"])
+    return Slow(per, total, scores, roles, ((met, part),))
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
     "feature_transform": feature_transform,
     "hiclr": hiclr,
+    "interclr": interclr,
     "mochi": mochi,
     "moco": moco,
 }
