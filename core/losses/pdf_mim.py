@@ -44,7 +44,6 @@ class GaussianFit(Params):
         "info_nce": "for every head and for their mean, with the heads kept independent",
         "vclub": "between the heads of a loss that pulls positives together",
     },
-    variants=({}, {"temperature": 0.5, "independence": 1.0}),
 )
 def pdf_mim(heads: Tensor, other_heads: Tensor, head_means: Tensor, head_log_variances: Tensor, p: PDFMIM) -> Paid:
     """Lets every head and the mean of all find the positive, while no head tells what another one says.

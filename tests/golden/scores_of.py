@@ -9,8 +9,10 @@ from core.losses.mclrec import MCLRec, mclrec, spread
 from core.losses.pdf_mim import GaussianFit, gaussian_fit
 from core.losses.registry import LOSSES
 from core.losses.sft_vs_cl import RerankUnified, hold_weights
+from core.losses.supremix import SupReMix, released_shift, supremix
 from core.losses.svco import SVCO, svco
 from core.losses.vclub import VCLUB, vclub
+from core.procedures.supremix import SupReMixMixtures, supremix_mixtures
 from core.streams import stream
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
@@ -114,6 +116,70 @@ def bounded(z: Golden, size: str) -> None:
     close(gaussian_fit(y, *said, p=GaussianFit()).total(), z[f"{size}_learning_loss"])
 
 
+def regressed(z: Golden, size: str, case: str, exact: bool) -> tuple[Tensor, Tensor]:
+    """The features, and the loss with the stored mixtures, or with none, as released."""
+    features = leaf(z[f"{size}_features"] if exact else z[f"{size}_features"].float())
+    targets = z[f"{size}_labels"][:, 0].to(features.dtype)
+    a, b = features.unbind(1)
+    kept = (
+        [z[f"{case}_{name}"] for name in ("mixtures", "mixlabel", "mask")]
+        if f"{case}_mixtures" in z
+        else [torch.zeros(2 * len(a), 0, a.shape[1]), torch.zeros(2 * len(a), 0), torch.zeros(2 * len(a), 0)]
+    )
+    mixed, labels, role = (value.to(features.dtype) for value in kept)
+    p = SupReMix(temperature=0.5, distance=not case.endswith("_w0"), as_released=True)
+    shift = released_shift(torch.cat([a, b]).detach(), mixed, p)
+    made = {"synthetic": mixed, "synthetic_targets": labels, "synthetic_role": role.long(), "synthetic_shift": shift}
+    made = {name: value.unflatten(0, (2, len(a))) for name, value in made.items()}
+    return features, supremix(a, b, targets, **made, p=p).total()
+
+
+def same_set(mine: Tensor, theirs: Tensor) -> None:
+    """The same rows in any order, told apart by their inner product with one direction."""
+    towards = torch.linspace(-1, 2, theirs.shape[1], dtype=theirs.dtype)
+    close(mine.float()[(mine.float() @ towards).argsort()], theirs[(theirs @ towards).argsort()])
+
+
+def remade(z: Golden, size: str, case: str) -> tuple[Tensor, Tensor, Tensor]:
+    """All mixtures, by the procedure, with the shares that the stored labels of the mixtures tell, where they do."""
+    features, y = z[f"{size}_features"].float(), z[f"{size}_labels"][:, 0].float().repeat(2)
+    anchors = len(y)
+    everything = SupReMixMixtures(window=5, negatives_each=anchors, positives_each=anchors * anchors)
+    share, place = torch.full((anchors, anchors), 0.2), torch.arange(anchors)
+    if case.endswith("_raw"):
+        labels = z[f"{case}_mixlabel"].unflatten(1, (anchors, anchors))[place, place]
+        share = (labels - y) / (y[:, None] - y).where(y[:, None] != y, 1)
+    order = torch.rand((anchors, anchors), generator=stream(0))
+    return supremix_mixtures(torch.cat(features.unbind(1)), y, share, order, everything)
+
+
+def mixed(z: Golden, case: str) -> None:
+    """With mixtures in float32, as released, and how many there are; without any in float64.
+
+    Where the file holds no mixtures, since they would be too large, their number is all that can be held to it.
+    """
+    size = size_of(case)
+    if "supcon" in case:
+        features, value = regressed(z, size, case, exact=True)
+        close(value, z[f"{case}_loss"])
+        close_gradients(z, value, {f"{case}_grad_features": features})
+        return
+    made, _, role = remade(z, size, case)
+    if case.endswith("_raw"):
+        assert int(z[f"{case}_nmix"]) == len(role) ** 2
+    else:
+        assert int(z[f"{case}_nmix"]) == (role >= 0).sum(dim=1).max()
+    if f"{case}_mixtures" not in z:
+        return
+    features, value = regressed(z, size, case, exact=False)
+    close(value, z[f"{case}_loss"].float())
+    close_gradients(z, value, {f"{case}_grad_features": features})
+    if case.endswith("_raw"):
+        for i, stored in enumerate(z[f"{case}_mask"]):
+            for kind in (0,) if "negonly" in case else (0, 1):
+                same_set(made[i][role[i] == kind], z[f"{case}_mixtures"][i][stored == kind])
+
+
 FAMILIES = (
     Family(
         "sft_vs_cl",
@@ -140,4 +206,10 @@ FAMILIES = (
         augmented,
     ),
     Family("pdf_vclub", "meta_json", rf"({OF_SIZE})_(?:param_.+|(?:grad_)?[xy]|mi|learning_loss)", bounded),
+    Family(
+        "supremix",
+        rf"meta_json|{OF_SIZE}_(?:features|labels)",
+        rf"({OF_SIZE}_(?:supcon_w[01]|\w+_raw|full_authorcompress))_\w+",
+        mixed,
+    ),
 )

@@ -4,16 +4,22 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, dot, mean, pair_roles, two_views
+from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, mean, pair_roles, two_views
+
+SYNTHETIC = 4
 
 
 def softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
+def log_sum(logits: Vector) -> float:
+    top = max(logits)
+    return top + math.log(sum(math.exp(x - top) for x in logits))
+
+
 def cross_entropy(scores: Vector, right: int) -> float:
-    top = max(scores)
-    return top + math.log(sum(math.exp(s - top) for s in scores)) - scores[right]
+    return log_sum(scores) - scores[right]
 
 
 def first(scores: Matrix) -> list[list[int]]:
@@ -183,6 +189,31 @@ def pdf_mim(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({name: paid for name, (_, (paid, _)) in found.items()}, total, *shown[0], tuple(shown[1:]))
 
 
+def supremix(given: Mapping[str, Any], p: Any) -> Slow:
+    """Wu et al. 2023: real ones and mixtures compete, each by one more than the distance of its target."""
+    z, y = given["a"] + given["b"], given["targets"] * 2
+    size = len(given["a"])
+    paid, scores, roles = [], [], []
+    for i, anchor in enumerate(z):
+        view, item = divmod(i, size)
+        kinds, shift = given["synthetic_role"][view][item], given["synthetic_shift"][view][item]
+        mixtures, mixed = given["synthetic"][view][item], given["synthetic_targets"][view][item]
+        others = [
+            (dot(anchor, x), t, X if k == i else P if t == y[i] else N, 0.0)
+            for k, (x, t) in enumerate(zip(z, y, strict=True))
+        ]
+        made = [(dot(anchor, x), t, kind, shift) for x, t, kind in zip(mixtures, mixed, kinds, strict=True)]
+        asked, drawn = [], []
+        for s, t, kind, more in [c for c in others if c[2] != X] + [c for c in made if c[2] >= 0]:
+            asked.append(s / p.temperature + more + (math.log(abs(t - y[i]) + 1) if p.distance else 0.0))
+            if kind == P:
+                drawn.append(s / p.temperature + more)
+        paid.append(log_sum(asked) - mean(drawn))
+        scores.append([c[0] for c in others + made])
+        roles.append([c[2] for c in others] + [X if c[2] < 0 else SYNTHETIC for c in made])
+    return Slow({"": paid}, mean(paid), scores, roles)
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
     "dcd": dcd,
     "dpo": dpo,
@@ -192,6 +223,7 @@ REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
     "rerank_cl": rerank_cl,
     "rerank_sft": rerank_sft,
     "rerank_unified": rerank_unified,
+    "supremix": supremix,
     "svco": svco,
     "vclub": vclub,
 }
