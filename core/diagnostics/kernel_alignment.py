@@ -109,7 +109,7 @@ def _hsic(x: Tensor, y: Tensor, unbiased: bool) -> Tensor:
 @diagnostic(
     "cka",
     title="Linear CKA",
-    source=f"Kornblith et al. 2019, arXiv:1905.00414, eq. 4; unbiased: Song et al. 2012, JMLR 13, eq. 5; {_RELEASED}",
+    source=f"Kornblith et al. 2019, arXiv:1905.00414; unbiased: Song et al. 2012, JMLR 13; {_RELEASED}",
     origin="code",
     papers=("lco_emb",),
     values="0 (no similarity in common) to 1 (the same similarities); unbiased, it may be below 0",
@@ -172,7 +172,7 @@ def cknna(a: Array, b: Array, *, k: Near = 10) -> float:
 @diagnostic(
     "anisotropy",
     title="Anisotropy",
-    source="Ethayarajh 2019, arXiv:1909.00512, sec. 3; as Xiao et al. 2025, arXiv:2510.11693, measure it",
+    source="Ethayarajh 2019, arXiv:1909.00512; as Xiao et al. 2025, arXiv:2510.11693, measure it",
     origin="code",
     papers=("lco_emb",),
     values="-1 / (N - 1) (centred on the origin) to 1 (one point)",

@@ -32,7 +32,7 @@ def locked(given: Mapping[str, Tensor], p: Any, g: Generator) -> dict[str, Tenso
 @loss(
     CWCL,
     title="CWCL (continuously weighted)",
-    source="Srinivasa et al. 2023, arXiv:2309.14580, eq. 3 and 4, as in the code of CellCLIP",
+    source="Srinivasa et al. 2023, arXiv:2309.14580, as in the code of CellCLIP that cites it",
     papers=("cwcl",),
     origin="recalled",
     family="none",

@@ -57,7 +57,7 @@ def every_tuple(others: Iterable[Tensor], one: Tensor) -> Tensor:
 @loss(
     Symile,
     title="Symile (all modalities at once)",
-    source="Saporta et al. 2024, arXiv:2411.01053, eq. 5; candidates as in the released code",
+    source="Saporta et al. 2024, arXiv:2411.01053; candidates as in the released code",
     origin="code",
     papers=("symile",),
     family="softmax",
@@ -124,7 +124,7 @@ def of_all(margin: Tensor | float, count: int) -> Tensor | float:
 @loss(
     PairwiseClip,
     title="Pairwise CLIP (modalities two at a time)",
-    source="baseline of Saporta et al. 2024, arXiv:2411.01053, sec. 5, summed over the pairs as in the released code",
+    source="baseline of Saporta et al. 2024, arXiv:2411.01053, summed over the pairs as in the released code",
     origin="code",
     papers=("symile",),
     family="softmax",

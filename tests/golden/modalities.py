@@ -9,6 +9,7 @@ from torch import Tensor
 from core.diagnostics.kernel_alignment import anisotropy, cka, cknna, cycle_knn, mutual_knn
 from core.losses.cwcl import CWCL, cwcl
 from core.losses.lco_emb import LCOEmb, lco_emb
+from core.losses.m3col import M3Col, MultiSClip, m3col, multi_sclip
 from core.losses.sample4geo import Sample4Geo, sample4geo
 from core.losses.symile import PairwiseClip, Symile, pairwise_clip, symile
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
@@ -84,7 +85,35 @@ def with_hard_negatives(z: Golden, case: str) -> None:
     close_gradients(z, value, dict(zip((f"{size}_ga", f"{size}_gp", f"{size}_gn"), inputs, strict=True)))
 
 
+def mixed_across(z: Golden, case: str) -> None:
+    """From the first modality to the second; an item that is its own partner is treated as in their code.
+
+    They mix embeddings before their lengths are taken off.
+    """
+    size, form = case.split("_", 1)
+    a, b = leaf(z[f"{size}_a"]), leaf(z[f"{size}_b"])
+    if form == "softclip":
+        paid = multi_sclip(torch.stack([F.normalize(x, dim=1) for x in (a, b)]), MultiSClip(temperature=0.125))
+    else:
+        partners, shares = (z[f"{size}_{name}"].expand(2, -1) for name in ("perm", "lam"))
+        assert (partners[0] == torch.arange(len(a))).sum() == z[f"{size}_n_fixed_points"] > 0
+        p = M3Col(temperature=0.1, as_released=True)
+        paid = m3col(torch.stack([a, F.normalize(b, dim=1)]), partners, shares, p)
+    if form == "mixco_oneway":
+        close(paid.terms["0.there"].per.mean(), z[f"{case}_loss"])
+        return
+    value = paid.terms["0.there"].value() + paid.terms["0.back"].value()
+    close(value, z[f"{case}_loss"])
+    close_gradients(z, value, {f"{case}_grad_a": a, f"{case}_grad_b": b})
+
+
 FAMILIES = (
+    Family(
+        "m3col",
+        r"N\d+_(?:a|b|perm|lam|n_fixed_points)|meta_json",
+        r"(N\d+_(?:mixco|mixco_oneway|softclip))_(?:loss|grad_[ab])",
+        mixed_across,
+    ),
     Family(
         "cwcl_thirdparty",
         r"N\d+_(?:frozen|p|q)|meta_json",

@@ -21,7 +21,7 @@ def near(z: torch.Tensor, k: int) -> list[list[int]]:
 
 
 def hsic(k: torch.Tensor, m: torch.Tensor) -> float:
-    """Song et al. 2012, eq. 5, on two matrices of similarities with their diagonals taken out."""
+    """Song et al. 2012, unbiased, on two matrices of similarities with their diagonals taken out."""
     n = len(k)
     k, m = k.clone().fill_diagonal_(0), m.clone().fill_diagonal_(0)
     ones = torch.ones(n, dtype=k.dtype)

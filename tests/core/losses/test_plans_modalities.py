@@ -9,6 +9,7 @@ from core.losses.clip import Clip, clip
 from core.losses.cwcl import CWCL, cwcl
 from core.losses.info_nce import InfoNCE, info_nce
 from core.losses.lco_emb import LCOEmb, lco_emb
+from core.losses.m3col import M3Col, MultiSClip, m3col, multi_sclip
 from core.losses.registry import LOSSES
 from core.losses.sample4geo import Sample4Geo, sample4geo
 from core.losses.symile import PairwiseClip, Symile, pairwise_clip, symile
@@ -16,9 +17,10 @@ from core.streams import stream
 from tests.core.losses.batches import example
 
 
-def planned(key: str, seed: int = 0, **given: Tensor) -> dict[str, Tensor]:
+def planned(key: str, seed: int = 0, given: dict[str, Tensor] | None = None, **knobs: object) -> dict[str, Tensor]:
     entry = LOSSES[key]
-    return {name: entry.complete(given, entry.params(), stream(seed, "plan"))[name] for name in entry.planned}
+    made = entry.complete(given or {}, entry.params(**knobs), stream(seed, "plan"))
+    return {name: made[name] for name in entry.planned}
 
 
 def nothing(count: int) -> Tensor:
@@ -27,12 +29,12 @@ def nothing(count: int) -> Tensor:
 
 def test_symile_shuffles_every_other_modality_in_an_order_of_its_own():
     z = torch.zeros(3, 50, 2)
-    orders = planned("symile", modalities=z)["shuffles"]
+    orders = planned("symile", given={"modalities": z})["shuffles"]
     assert orders.shape == (3, 3, 50)
     assert torch.equal(orders.sort(dim=-1).values, torch.arange(50).expand(3, 3, 50))
     assert len(orders.flatten(0, 1).unique(dim=0)) == 9
-    assert torch.equal(orders, planned("symile", modalities=z)["shuffles"])
-    assert not torch.equal(orders, planned("symile", 1, modalities=z)["shuffles"])
+    assert torch.equal(orders, planned("symile", given={"modalities": z})["shuffles"])
+    assert not torch.equal(orders, planned("symile", 1, {"modalities": z})["shuffles"])
 
 
 @pytest.mark.parametrize("tau", [0.07, 1.0])
@@ -79,8 +81,8 @@ def test_what_two_modalities_tell_only_together_is_seen_by_symile_alone():
 
 def test_cwcl_takes_its_own_first_side_for_the_frozen_one_unless_features_are_handed_in():
     a, b, teacher = (example(name, 0) for name in ("a", "b", "teacher"))
-    assert torch.equal(planned("cwcl", a=a, b=b)["teacher"], a)
-    assert torch.equal(planned("cwcl", a=a, b=b, teacher=teacher)["teacher"], teacher)
+    assert torch.equal(planned("cwcl", given={"a": a, "b": b})["teacher"], a)
+    assert torch.equal(planned("cwcl", given={"a": a, "b": b, "teacher": teacher})["teacher"], teacher)
 
 
 def test_cwcl_of_items_that_the_frozen_side_finds_opposite_is_clip_in_both_directions():
@@ -124,3 +126,54 @@ def test_sample4geo_without_smoothing_is_clip_and_smoothing_sets_where_it_stops(
         certain = 1 / (1 + 3 * torch.exp(torch.tensor(-1 / tau)))
         pulled = float(force.diagonal().mean()) < 0
         assert pulled == (float(certain) < 1 - smoothing + smoothing / 4)
+
+
+def test_m3col_draws_a_partner_and_a_share_in_each_modality():
+    z = {"modalities": torch.zeros(3, 4000, 1)}
+    plan = planned("m3col", given=z)
+    partners, shares = plan["partners"], plan["shares"]
+    assert torch.equal(partners.sort(dim=1).values, torch.arange(4000).expand(3, -1))
+    assert not torch.equal(partners[0], partners[1])
+    assert 0 <= shares.min() < shares.max() <= 1
+    assert all(torch.equal(plan[name], planned("m3col", given=z)[name]) for name in plan)
+
+
+@pytest.mark.parametrize("alpha", [0.15, 1.0, 4.0])
+def test_shares_of_m3col_have_the_moments_of_beta_and_some_items_are_left_alone(alpha: float):
+    z = {"modalities": torch.zeros(1, 40_000, 1, dtype=torch.float64)}
+    every = planned("m3col", given=z, alpha=alpha, chance=1)["shares"]
+    variance = 1 / (4 * (2 * alpha + 1))
+    assert abs(float(every.mean()) - 0.5) < 4 * (variance / 40_000) ** 0.5
+    assert abs(float(every.var()) / variance - 1) < 0.05
+    some = planned("m3col", given=z, alpha=alpha, chance=0.3)["shares"]
+    assert abs(float((some < 1).double().mean()) / float((every < 1).double().mean()) - 0.3) < 0.02
+    assert planned("m3col", given=z, alpha=alpha, chance=0)["shares"].eq(1).all()
+
+
+def test_m3col_is_clip_where_nothing_is_mixed_or_everything_with_itself():
+    z = example("modalities", 0)[:2]
+    partners, shares = example("partners", 0)[:2], example("shares", 0)[:2]
+    theirs = 2 * clip(z[0], z[1], Clip(temperature=0.1)).total()
+    assert_close(m3col(z, partners, torch.ones_like(shares), M3Col()).total(), theirs)
+    alone = torch.arange(z.shape[1]).expand(2, -1)
+    assert_close(m3col(z, alone, shares, M3Col()).total(), theirs)
+    assert abs(m3col(z, alone, shares, M3Col(as_released=True)).total() - theirs) > 0.1
+
+
+def test_a_mixture_of_m3col_pulls_both_of_its_items_and_pushes_all_others():
+    z = example("modalities", 0).requires_grad_()
+    partners, shares = example("partners", 0), 0.5 + 0 * example("shares", 0)
+    paid = m3col(z, partners, shares, M3Col(temperature=5))
+    for q, pairs in enumerate(paid.pairs):
+        (force,) = torch.autograd.grad(paid.total(), pairs.scores, retain_graph=True)
+        asked = torch.eye(z.shape[1], dtype=torch.bool)
+        asked[torch.arange(z.shape[1]), partners[q]] = True
+        assert force[asked].max() < 0 < force[~asked].min()
+
+
+def test_multi_sclip_is_clip_where_the_other_modality_holds_its_items_apart():
+    a, apart = example("a", 0)[:5], torch.eye(5, dtype=torch.float64)
+    p = MultiSClip(temperature=0.02)
+    paid = multi_sclip(torch.stack([a, apart]), p)
+    theirs = clip(a, apart, Clip(temperature=0.02)).total()
+    assert_close(paid.terms["0.there"].value() + paid.terms["0.back"].value(), theirs)

@@ -19,7 +19,7 @@ def together(vectors: list[Vector]) -> float:
 
 
 def symile(given: Mapping[str, Any], p: Any) -> Slow:
-    """Saporta et al. 2024, eq. 5: from each modality in turn, the others as tuples, the true one among them."""
+    """Saporta et al. 2024: from each modality in turn, the others as tuples, the true one among them."""
     z, tau = given["modalities"], given.get("temperature", p.temperature)
     count, size = len(z), len(z[0])
     paid, scores, roles = [], [], []
@@ -113,9 +113,74 @@ def lco_emb(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid), scores, roles)
 
 
+def unit(x: Vector) -> Vector:
+    length = max(1e-6, math.sqrt(dot(x, x)))
+    return [v / length for v in x]
+
+
+def soft_clip(scores: Matrix, tau: float, rows: Matrix, columns: Matrix) -> tuple[Vector, Vector]:
+    """Cross entropies with soft targets along the rows and along the columns."""
+    logits = [[s / tau for s in row] for row in scores]
+    turned = [list(column) for column in zip(*logits, strict=True)]
+    paid = [
+        [-sum(y * share_of(row, j) for j, y in enumerate(wanted)) for row, wanted in zip(x, target, strict=True)]
+        for x, target in ((logits, rows), (turned, columns))
+    ]
+    return paid[0], paid[1]
+
+
+def round_the_modalities(parts: list[tuple[Matrix, list[list[int]], tuple[Vector, Vector]]]) -> Slow:
+    """Each modality against the next: half the mean of both directions, added up."""
+    per = {}
+    for q, (_, _, (there, back)) in enumerate(parts):
+        per |= {f"{q}.there": there, f"{q}.back": back}
+    total = sum(mean(paid) / 2 for paid in per.values())
+    (scores, roles, _), *more = parts
+    return Slow(per, total, scores, roles, tuple((s, r) for s, r, _ in more))
+
+
+def m3col(given: Mapping[str, Any], p: Any) -> Slow:
+    """Kumar et al. 2024: mixtures of one modality against the items of the next, with the mixture's shares."""
+    z = given["modalities"]
+    size = len(z[0])
+    parts = []
+    for q, own in enumerate(z):
+        partner, share = given["partners"][q], given["shares"][q]
+        mixtures, target, roles = [], [], []
+        for i in range(size):
+            k, lam = partner[i], share[i]
+            mixtures.append(unit([lam * x + (1 - lam) * y for x, y in zip(own[i], own[k], strict=True)]))
+            row = [0.0] * size
+            row[i] = lam
+            row[k] = 1 - lam if p.as_released else row[k] + 1 - lam
+            target.append(row)
+            roles.append([P if j == i else 3 if j == k else N for j in range(size)])
+        scores = [[dot(x, y) for y in z[(q + 1) % len(z)]] for x in mixtures]
+        turned = [list(column) for column in zip(*target, strict=True)]
+        parts.append((scores, roles, soft_clip(scores, p.temperature, target, turned)))
+    return round_the_modalities(parts)
+
+
+def multi_sclip(given: Mapping[str, Any], p: Any) -> Slow:
+    """Kumar et al. 2024, second phase: targets are the softmax of the similarities within the next modality."""
+    z = given["modalities"]
+    size = len(z[0])
+    parts = []
+    for q, a in enumerate(z):
+        b = z[(q + 1) % len(z)]
+        within = [[dot(x, y) / p.temperature for y in b] for x in b]
+        target = [[math.exp(share_of(row, j)) for j in range(size)] for row in within]
+        scores = [[dot(x, y) for y in b] for x in a]
+        roles = [[P if i == j else N for j in range(size)] for i in range(size)]
+        parts.append((scores, roles, soft_clip(scores, p.temperature, target, target)))
+    return round_the_modalities(parts)
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
     "cwcl": cwcl,
     "lco_emb": lco_emb,
+    "m3col": m3col,
+    "multi_sclip": multi_sclip,
     "pairwise_clip": pairwise_clip,
     "sample4geo": sample4geo,
     "symile": symile,
