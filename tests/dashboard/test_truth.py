@@ -46,6 +46,14 @@ PLANS = dict.fromkeys(("c_law", "c_margin", "c_ramp"), "says: not trained yet; d
 RAMP = {"c_ramp": "the weight of the schedule, a closed form of epoch and settings"}
 LAW = {"c_law": "the draws of lambda depend on the seed alone"}
 MADE = dict.fromkeys(("c_curves", "c_hardness", "c_microscope", "c_rank"), "synthetic pairs; shows no network")
+LENSED = dict.fromkeys(
+    ("c_microscope", "c_curves", "c_rank", "c_effective", "c_balance"),
+    "the loss that the page has open on synthetic pairs; shows no network, and not the loss of the recipe",
+)
+PRICED = dict.fromkeys(
+    ("c_microscope", "c_curves", "c_surface", "c_marks"),
+    "the loss that the page has open on synthetic pairs; shows no network, and not the loss of the recipe",
+)
 FILES = dict.fromkeys(
     ("c_their_log", "c_controls", "c_reached", "c_details", "c_improvements", "c_falling"),
     "read from result files and published numbers; shows no network",
@@ -61,6 +69,8 @@ SAME: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "another loss": LAB,
         "forged": LAB,
     },
+    "losses": {"untrained": LENSED, "another loss": LENSED, "forged": LENSED},
+    "losses-price": {"untrained": PRICED, "another loss": PRICED, "forged": PRICED},
     "margins": {
         "untrained": SCENE | LENS | PLANS,
         "seed 1": SCENE | LENS | RAMP,
@@ -91,6 +101,7 @@ MORE: Mapping[str, tuple[Mapping[str, str], ...]] = {
     "play": (DMM, {"lane.on": "on", "lane.loss.kind": "triplet"}),
     "gradients": ({"pairs.source": "run"}, {"pairs.part": "lab"}),
     "margins": (DMM, {"lens.part": "far"}, {"lens.part": "users"}),
+    "losses": ({"losses.part": "price"},),
     "map": ({"encoder.dim": "3"},),
     "scores": (DMM,),
 }
