@@ -1,6 +1,7 @@
 """Finding a loss: by a word, by family, and by what one has to hand in."""
 
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
@@ -83,9 +84,20 @@ def plain(text: str) -> str:
 
 @functools.lru_cache(maxsize=1000)
 def _spoken(key: str, title: str, *rest: str) -> tuple[str, str]:
-    """Name and everything else that a word is looked for in, each also with its words run together."""
+    """Name and everything else that a word is looked for in, each also with its neighbouring words together."""
     name, body = (plain(text) for text in (f"{title} {key}", " ".join(rest)))
-    return f"{name} {name.replace(' ', '')}", f"{body} {body.replace(' ', '')}"
+    return f"{name} {_together(name)}", f"{body} {_together(body)}"
+
+
+def _together(text: str) -> str:
+    """Neighbouring words run together, so that ntxent finds NT-Xent."""
+    words = text.split()
+    return " ".join(one + other for one, other in itertools.pairwise(words))
+
+
+def _occur(words: Iterable[str], text: str) -> bool:
+    """Whether each of the words begins a word of the text."""
+    return all(f" {word}" in f" {text}" for word in words)
 
 
 def rank(entry: LossEntry, text: str) -> int | None:
@@ -100,9 +112,9 @@ def rank(entry: LossEntry, text: str) -> int | None:
     if name.startswith(wanted) or wanted == plain(entry.key) or wanted.replace(" ", "") == entry.key.replace("_", ""):
         return 0
     words = wanted.split()
-    if all(word in name for word in words):
+    if _occur(words, name):
         return 1
-    return 2 if all(word in name or word in body for word in words) else None
+    return 2 if _occur(words, f"{name} {body}") else None
 
 
 def kin(entry: LossEntry) -> int:
