@@ -8,9 +8,10 @@ from core.encoders.registry import ENCODERS
 from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
 from core.mixing.registry import MIXINGS
+from core.procedures.registry import PROCEDURES
 from core.registry import Registry
 
-REGISTRIES: tuple[Registry[Any], ...] = (LOSSES, MIXINGS, METHODS, DIAGNOSTICS, DATA, ENCODERS)
+REGISTRIES: tuple[Registry[Any], ...] = (LOSSES, MIXINGS, METHODS, PROCEDURES, DIAGNOSTICS, DATA, ENCODERS)
 
 
 def catalogue() -> list[dict[str, Any]]:

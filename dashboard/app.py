@@ -42,6 +42,7 @@ OTHERS = [
         ("missing", "Missing"),
         ("evidence", "Evidence"),
         ("inspect", "Inspect"),
+        ("papers", "Papers"),
     )
     if (ROOT / "pages" / f"{name}.py").exists()
 ]

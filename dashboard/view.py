@@ -11,13 +11,14 @@ from core.loss_search import FAMILIES, WORDS
 from core.losses.registry import LOSSES
 from core.mixing.options import FixedRule
 from core.mixing.registry import MIXINGS
+from core.papers import KINDS
 from core.params import Params
 from core.recipe import AnyLoss, AnyMixing, Recipe
 
 if TYPE_CHECKING:
-    Family = Had = str
+    Family = Had = PaperKind = str
 else:
-    Family, Had = Literal[("all", *FAMILIES)], Literal[tuple(WORDS)]
+    Family, Had, PaperKind = Literal[("all", *FAMILIES)], Literal[tuple(WORDS)], Literal[("all", *KINDS)]
 
 
 class Lane(Params):
@@ -106,6 +107,16 @@ class Losses(Params):
     )
 
 
+class Papers(Params):
+    """Which papers are listed."""
+
+    find: str = Field("", max_length=80, title="Search", description="Words of title, author, claim; all must occur.")
+    state: Literal["all", "runs", "in part", "not yet"] = Field(
+        "all", title="State", description="What of a paper runs here."
+    )
+    kind: PaperKind = Field("all", title="Kind", description="What a paper brings.")
+
+
 class Lab(Setting):
     """Made-up pairs, clean and mixed, and the lambda that is looked at."""
 
@@ -169,6 +180,7 @@ class View(Recipe):
     lens: Lens = Lens()
     pairs: Pairs = Pairs()
     losses: Losses = Losses()
+    papers: Papers = Papers()
     lab: Lab = Lab()
     scores: Scores = Scores()
     map: MapView = MapView()
