@@ -1,10 +1,11 @@
 """Weighted DCL, the losses over more than two views, and those of the hardest negatives."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.core.losses.references.slow import N, Slow, Vector, mean, two_views
+from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, mean, two_views
 
 
 def log_sum_exp(values: Vector) -> float:
@@ -24,6 +25,97 @@ def dclw(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid), scores, roles)
 
 
+def all_views(given: Mapping[str, Any]) -> tuple[int, int, Matrix, list[list[int]]]:
+    """Number of views and of items, scores among all embeddings, view by view, and roles by item."""
+    count, size = len(given["views"]), len(given["views"][0])
+    z = [x for view in given["views"] for x in view]
+    scores = [[dot(x, y) for y in z] for x in z]
+    places = range(count * size)
+    roles = [[X if r == c else P if r % size == c % size else N for c in places] for r in places]
+    return count, size, scores, roles
+
+
+def mv_infonce(given: Mapping[str, Any], p: Any) -> Slow:
+    """Koromilas et al. 2025: one fraction for each item, summed over its views above and below."""
+    _, size, scores, roles = all_views(given)
+    above: list[float] = [0.0] * size
+    below: list[float] = [0.0] * size
+    for r, row in enumerate(scores):
+        for c, s in enumerate(row):
+            above[r % size] += math.exp(s / p.temperature) * (roles[r][c] == P)
+            below[r % size] += math.exp(s / p.temperature) * (r != c)
+    paid = [-math.log(x / y) for x, y in zip(above, below, strict=True)]
+    return Slow({"": paid}, mean(paid), scores, roles)
+
+
+def mv_dhel(given: Mapping[str, Any], p: Any) -> Slow:
+    """Koromilas et al. 2025: one sum over the pairs of views, and a denominator within each view."""
+    count, size, scores, roles = all_views(given)
+    paid = []
+    for i in range(size):
+        near = [scores[v * size + i][w * size + i] / p.temperature for v, w in itertools.combinations(range(count), 2)]
+        far = [
+            log_sum_exp([scores[v * size + i][v * size + j] / p.temperature for j in range(size) if j != i])
+            for v in range(count)
+        ]
+        paid.append(sum(far) - log_sum_exp(near))
+    for r, c in itertools.product(range(count * size), repeat=2):
+        if roles[r][c] == N and r // size != c // size:
+            roles[r][c] = X
+    return Slow({"": paid}, mean(paid), scores, roles)
+
+
+def pair_by_pair(given: Mapping[str, Any], p: Any, of_pair_only: bool) -> Slow:
+    """Each other view of an anchor against the other items, in both views of the pair or in all views."""
+    count, size, scores, roles = all_views(given)
+    paid = []
+    for r, row in enumerate(scores):
+        v, i = divmod(r, size)
+        costs = []
+        for w in range(count):
+            seen = (v, w) if of_pair_only else range(count)
+            if w != v:
+                top = row[w * size + i] / p.temperature
+                far = [row[m * size + j] / p.temperature for m in seen for j in range(size) if j != i]
+                costs.append(log_sum_exp([top, *far]) - top)
+        paid.append(mean(costs))
+    return Slow({"": paid}, mean(paid), scores, roles)
+
+
+def mv_pvc(given: Mapping[str, Any], p: Any) -> Slow:
+    """Shidani et al. 2024, the geometric mean over the positives."""
+    return pair_by_pair(given, p, of_pair_only=False)
+
+
+def mv_pwe(given: Mapping[str, Any], p: Any) -> Slow:
+    """NT-Xent of each pair of views."""
+    return pair_by_pair(given, p, of_pair_only=True)
+
+
+def mv_avg(given: Mapping[str, Any], p: Any) -> Slow:
+    """NT-Xent of each view with the mean of the others, written out."""
+    views = given["views"]
+    count, size = len(views), len(views[0])
+    per: dict[str, Vector] = {}
+    shown = []
+    for v, view in enumerate(views):
+        others = [views[w] for w in range(count) if w != v]
+        rest = [[mean(list(numbers)) for numbers in zip(*(o[i] for o in others), strict=True)] for i in range(size)]
+        _, scores, roles = two_views({"a": view, "b": rest})
+        per[str(v)] = []
+        for r, row in enumerate(scores):
+            logits = [s / p.temperature for s in row]
+            rivals = [x for c, x in enumerate(logits) if c != r]
+            per[str(v)].append(log_sum_exp(rivals) - logits[(r + size) % (2 * size)])
+        shown.append((scores, roles))
+    return Slow(per, mean([mean(paid) for paid in per.values()]), *shown[0], tuple(shown[1:]))
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
     "dclw": dclw,
+    "mv_avg": mv_avg,
+    "mv_dhel": mv_dhel,
+    "mv_infonce": mv_infonce,
+    "mv_pvc": mv_pvc,
+    "mv_pwe": mv_pwe,
 }
