@@ -190,14 +190,14 @@ def strengths(p: Params, where: Where, mixing: Params) -> Strength:
 
 
 def numbered(formula: str, p: Params) -> str:
-    """The formula with every parameter whose symbol ends its title replaced by its value."""
+    """The formula with every parameter whose symbol ends its title replaced by its value; s_{ij} is another s."""
     for name, field in type(p).model_fields.items():
         symbol = (field.title or "").rpartition(" ")[2]
         if len(symbol) != 1 or not isinstance(getattr(p, name), int | float):
             continue
         letters = re.escape(GREEK[symbol]) if symbol in GREEK else rf"(?<![A-Za-z\\]){symbol}"
         value = f"{{{words.tick(float(f'{getattr(p, name):.3g}'))}}}"
-        formula = re.sub(rf"{letters}(?![A-Za-z])", lambda _, value=value: value, formula)
+        formula = re.sub(rf"{letters}(?![A-Za-z_])", lambda _, value=value: value, formula)
     return formula
 
 

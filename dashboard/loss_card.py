@@ -141,8 +141,10 @@ def claims(entry: LossEntry) -> None:
 def relatives(entry: LossEntry) -> None:
     """Those that it names, and those that name it; each opens."""
     known = LOSSES.keys()
-    own = [(key, f"this loss is {LOSSES[key].title} {text}") for key, text in entry.relations.items() if key in known]
-    back = [(each.key, f"is this loss {each.relations[entry.key]}") for each in LOSSES if entry.key in each.relations]
+    own = [(key, f"this loss is {LOSSES[key].title}, {text}") for key, text in entry.relations.items() if key in known]
+    back = [
+        (each.key, f"it is this loss, {each.relations[entry.key]}") for each in LOSSES if entry.key in each.relations
+    ]
     back = [(key, text) for key, text in back if key not in entry.relations]
     verb = "is" if kin(entry) == 1 else "are"
     said = f"{kin(entry)} of the {len(LOSSES)} losses {verb} a step away." if own or back else "None is named."

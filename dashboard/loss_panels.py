@@ -58,10 +58,12 @@ def curves(p: Any, s: Sample, anchor: int) -> None:
         f"the positive is {words.positives('pulled' if pull >= 0 else 'pushed too')} with {brief(abs(pull))} and that "
         f"negative {words.negatives('pushed' if pushed >= 0 else 'pulled too')} with {brief(abs(pushed))}."
     )
-    unit = "force" if found.kind == "force" else "motion"
+    unit = found.kind
+    sentence += "" if unit == "force" else " Its own scores are not of these two, so the motion is drawn."
     why = (
         "What happens to one anchor’s positive and to its hardest negative while that negative moves from far to near.",
-        "The whole item of the negative is turned, everything else stands still. A hinge is exactly 0 until the "
+        "The whole item of the negative is turned, or its row alone where it is one of a bank; everything else stands "
+        "still. A hinge is exactly 0 until the "
         "negative comes within the margin; a softmax never is. "
         + ("" if unit == "force" else "This loss does not show these scores, so the motion is drawn: how fast the two "
            "cosines change in a small step."),

@@ -19,7 +19,7 @@ from core.paid import Paid, Pairs, Role
 from core.streams import stream
 from core.vocabulary import SMALL, VOCABULARY
 
-TINY = 1e-12
+TINY, BANK = 1e-12, 16
 
 
 class Sample(NamedTuple):
@@ -55,7 +55,8 @@ def near(x: Tensor, s: Sample, g: Generator) -> Tensor:
 
 
 def sizes(s: Sample) -> dict[str, int]:
-    return dict(SMALL) | {"A": s.n, "B": s.n, "D": s.dim}
+    """How many of each: as many queries as items, a bank of sixteen, else the vocabulary's small ones."""
+    return dict(SMALL) | {"A": s.n, "B": s.n, "Q": s.n, "D": s.dim, "K": BANK}
 
 
 def sample(p: Any, s: Sample) -> dict[str, Tensor]:

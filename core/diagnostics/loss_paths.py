@@ -1,5 +1,6 @@
 """What a loss pays, and how hard it pulls and pushes, while one positive and one negative of the batch are moved."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from core.paid import Role
 from core.vocabulary import VOCABULARY
 
 EDGE, POINTS, CELLS, MANY = 0.995, 33, 11, 20_000
+SCORES, SAME = "candidate_scores", 1e-9
 
 
 def turning(u: Tensor, old: Tensor, similarity: float) -> Callable[[Tensor], Tensor]:
@@ -47,22 +49,24 @@ def _rows_of_items(given: Mapping[str, Tensor]) -> list[str]:
 class Path:
     """One anchor, its positive and its hardest negative, by their rows, in a batch whose other items stand still.
 
-    `column`: what the column of a candidate in the loss's own scores is ahead of its row, None where these scores are
-    not the cosines (or distances) of the two sides, so that the motion is read instead of the force. `scores`: how
-    many the loss looks at.
+    `away`: where the negative's row `other` is; another item's, or one of the bank or of the anchor's own negatives.
+    `column`: which of the loss's own tables holds the two, and in which columns; None where none does, so that the
+    motion is read instead of the force. `scores`: how many the loss looks at. `pair` is None where the scores
+    themselves are handed in and moved; then the rows are numbers of the candidates of the query `anchor`.
     """
 
     p: Any
     s: Sample
     given: Mapping[str, Tensor]
-    pair: tuple[Side, Side]
+    pair: tuple[Side, Side] | None
     anchor: int
     positive: int
     other: int
     positive_at: float
     at: float
-    column: int | None
+    column: tuple[int, int, int] | None
     scores: int
+    away: Side | None = None
 
     @property
     def large(self) -> bool:
@@ -73,44 +77,63 @@ class Path:
     def kind(self) -> Literal["force", "motion"]:
         return "motion" if self.column is None else "force"
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The places between which the two are moved: nearly all cosines, or a little more than the query's scores."""
+        if self.pair is not None:
+            return -EDGE, EDGE
+        row = self.given[SCORES][self.anchor]
+        return math.floor(float(row.min())) - 1.0, math.ceil(float(row.max())) + 1.0
+
     def moved(self, positive: float | None = None, negative: float | None = None) -> dict[str, Tensor]:
         """The inputs with the positive, the negative or both at another cosine with the anchor.
 
         The negative's item is turned as a whole, with all its embeddings; of the positive only the row that is looked
         at, except where it is another item, which is turned as a whole too.
         """
+        if self.pair is None:
+            scores = self.given[SCORES].clone()
+            for column, score in ((self.positive, positive), (self.other, negative)):
+                if score is not None:
+                    scores[self.anchor, column] = score
+            return dict(self.given) | {SCORES: scores}
         given = {
             name: value.clone() if name in _rows_of_items(self.given) else value for name, value in self.given.items()
         }
         x, y = self.pair
         u = x.of(self.given)[self.anchor]
-        alone = x != y
-        for row, similarity, whole in ((self.positive, positive, not alone), (self.other, negative, True)):
+        away = self.away or y
+        moves = ((y, self.positive, positive, x == y), (away, self.other, negative, away == y))
+        for side, row, similarity, whole in moves:
             if similarity is None:
                 continue
-            rotate = turning(u, y.of(self.given)[row], similarity)
+            rotate = turning(u, side.of(self.given)[row], similarity)
             if whole:
                 for name in _rows_of_items(given):
                     given[name][..., row, :] = rotate(given[name][..., row, :])
-            elif y.part is None:
-                given[y.name][row] = rotate(given[y.name][row])
             else:
-                given[y.name][y.part, row] = rotate(given[y.name][y.part, row])
+                place = (row,) if side.part is None else (side.part, row)
+                given[side.name] = given[side.name].index_put(
+                    tuple(map(torch.tensor, place)), rotate(given[side.name][place])
+                )
         return given
 
     def pull_and_push(self, given: Mapping[str, Tensor]) -> tuple[float, float]:
         """-dL/ds of the positive and dL/ds of the negative, or how fast the one comes near and the other goes away."""
         inputs = moving(given)
         paid = pay(self.p, inputs, self.s.seed)
+        if self.pair is None:
+            (force,) = torch.autograd.grad(paid.total(), [inputs[SCORES]])
+            return -float(force[self.anchor, self.positive]), float(force[self.anchor, self.other])
         if self.column is None:
             change = motions(inputs, paid.total(), self.pair)
             return float(change[self.anchor, self.positive]), -float(change[self.anchor, self.other])
-        scores = next(pairs.scores for pairs in paid.pairs if pairs.scores.requires_grad)
+        table, near, far = self.column
+        scores = [pairs.scores for pairs in paid.pairs if pairs.scores.requires_grad][table]
         (force,) = torch.autograd.grad(paid.total(), [scores], allow_unused=True)
         if force is None:
             return 0.0, 0.0
-        row = force[self.anchor]
-        return -float(row[self.column + self.positive]), float(row[self.column + self.other])
+        return -float(force[self.anchor, near]), float(force[self.anchor, far])
 
     def price(self, given: Mapping[str, Tensor]) -> float:
         """What the anchor pays, or the whole batch where the loss is not paid by anchors."""
@@ -120,26 +143,34 @@ class Path:
             return float(paid.total() if each is None or len(each) <= self.anchor else each[self.anchor])
 
 
-def _column(seen: Lens, anchor: int, positive: int, other: int) -> int | None:
-    """Where the loss's first scores hold those of the two sides: cosines, or minus distances, plain or squared."""
-    layer, motion = seen.layers[0], seen.motion
-    if motion is None or layer.kind != "force":
-        return None
-    rows, columns = motion.scores.shape
-    apart = (2 - 2 * motion.scores).clamp_min(0)
-    for shift in dict.fromkeys((0, rows, layer.scores.shape[1] - columns)):
-        block = layer.scores[:rows, shift : shift + columns]
-        if shift < 0 or block.shape != motion.scores.shape:
+FORMS: tuple[Callable[[float], float], ...] = (
+    lambda cosine: cosine,
+    lambda cosine: -math.sqrt(max(2 - 2 * cosine, 0)),
+    lambda cosine: 2 * cosine - 2,
+)
+
+
+def _column(seen: Lens, anchor: int, cosine: tuple[float, float]) -> tuple[int, int, int] | None:
+    """The first table whose row of the anchor holds both cosines, or minus the distances, plain or squared.
+
+    The positive has to be one there, and the negative another kind of candidate.
+    """
+    for table, layer in enumerate(seen.layers):
+        if layer.kind != "force" or len(layer.scores) <= anchor:
             continue
-        known = any(torch.allclose(block, each, atol=1e-6) for each in (motion.scores, -apart.sqrt(), -apart))
-        role = layer.role[anchor, [shift + positive, shift + other]].tolist()
-        if known and role[0] == Role.POSITIVE and role[1] >= Role.NEGATIVE:
-            return shift
+        row, role = layer.scores[anchor], layer.role[anchor]
+        for form in FORMS:
+            near, far = (
+                ((row - form(each)).abs() < SAME) & right
+                for each, right in zip(cosine, (role == Role.POSITIVE, role >= Role.NEGATIVE), strict=True)
+            )
+            if bool(near.any()) and bool(far.any()):
+                return table, int(near.nonzero()[0]), int(far.nonzero()[0])
     return None
 
 
 def path(p: Any, s: Sample, anchor: int = 0) -> Path | None:
-    """The path of an anchor, its positive and its hardest negative; None where the loss has no rows of items.
+    """The path of an anchor, its positive and its hardest negative; None where a loss has no such.
 
     Args:
         p: params of a registered loss.
@@ -147,6 +178,10 @@ def path(p: Any, s: Sample, anchor: int = 0) -> Path | None:
         anchor: row of the anchor.
     """
     given = sample(p, s)
+    if SCORES in given:
+        row = given[SCORES][anchor]
+        other = 1 + int(row[1:].argmax())
+        return Path(p, s, given, None, anchor, 0, other, float(row[0]), float(row[other]), (0, 0, other), row.numel())
     pair = sides(given)
     if pair is None or not {side.name for side in pair} <= set(_rows_of_items(given)):
         return None
@@ -161,12 +196,19 @@ def path(p: Any, s: Sample, anchor: int = 0) -> Path | None:
         if not bool(others.any()):
             return None
         positive = int(others.nonzero()[0])
-    other = int(scores.masked_fill(same, -torch.inf).argmax())
     seen = lens(p, s, given)
-    column = _column(seen, anchor, positive, other)
     count = sum(layer.scores.numel() for layer in seen.layers)
-    at = float(scores[positive]), float(scores[other])
-    return Path(p, s, given, pair, anchor, positive, other, *at, column, count)
+    at, tries = float(scores[positive]), [(pair[1], scores.masked_fill(same, -torch.inf))]
+    for side in (Side("bank"), Side("negatives", anchor)):
+        if side.name in given:
+            tries.append((side, cosines(x[anchor : anchor + 1], side.of(given))[0]))
+    for away, row in tries:
+        other = int(row.argmax())
+        column = _column(seen, anchor, (at, float(row[other])))
+        if column is not None:
+            return Path(p, s, given, pair, anchor, positive, other, at, float(row[other]), column, count, away)
+    other = int(tries[0][1].argmax())
+    return Path(p, s, given, pair, anchor, positive, other, at, float(scores[other]), None, count, pair[1])
 
 
 @dataclass(frozen=True)
@@ -181,8 +223,9 @@ class Along:
 def along(road: Path) -> Along:
     """The negative from far to near, through where it stands, everything else where it is."""
     points = POINTS // 2 + 1 if road.large else POINTS
-    even = torch.linspace(-EDGE, EDGE, points, dtype=torch.float64)
-    at = torch.cat([even, torch.tensor([road.at], dtype=torch.float64)]).clamp(-EDGE, EDGE).unique()
+    low, high = road.ends
+    even = torch.linspace(low, high, points, dtype=torch.float64)
+    at = torch.cat([even, torch.tensor([road.at], dtype=torch.float64)]).clamp(low, high).unique()
     found = [road.pull_and_push(road.moved(negative=s)) for s in at.tolist()]
     pull, push = torch.tensor(found, dtype=torch.float64).T
     return Along(at, pull, push)
@@ -212,6 +255,6 @@ def surface(road: Path, what: Literal["loss", "push"] = "loss") -> Surface:
     def value(given: Mapping[str, Tensor]) -> float:
         return road.price(given) if what == "loss" else road.pull_and_push(given)[1]
 
-    at = torch.linspace(-EDGE, EDGE, cells, dtype=torch.float64)
+    at = torch.linspace(*road.ends, cells, dtype=torch.float64)
     rows = [[value(road.moved(positive, negative)) for positive in at.tolist()] for negative in at.tolist()]
     return Surface(at, torch.tensor(rows, dtype=torch.float64), value(road.given))

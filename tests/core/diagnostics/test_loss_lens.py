@@ -11,6 +11,7 @@ from core.diagnostics.forces import motion
 from core.diagnostics.loss_lens import (
     Layer,
     Sample,
+    Side,
     cosines,
     lens,
     moving,
@@ -184,14 +185,14 @@ def test_a_turn_brings_a_vector_to_its_cosine_and_keeps_all_lengths():
 def test_a_path_moves_its_two_to_where_it_is_told(kind: str):
     p = params(kind)
     road = path(p, S, 1)
-    if road is None:
+    if road is None or road.pair is None:
         return
     x, y = road.pair
+    away = road.away or y
     moved = road.moved(positive=0.7, negative=-0.2)
-    row = cosines(x.of(moved)[[road.anchor]], y.of(moved))[0]
-    if road.positive != road.other:
-        assert float(row[road.positive]) == pytest.approx(0.7)
-        assert float(row[road.other]) == pytest.approx(-0.2)
+    u = x.of(moved)[[road.anchor]]
+    assert float(cosines(u, y.of(moved))[0, road.positive]) == pytest.approx(0.7)
+    assert float(cosines(u, away.of(moved))[0, road.other]) == pytest.approx(-0.2)
     still = road.moved()
     assert all(torch.equal(still[name], road.given[name]) for name in still)
 
@@ -204,14 +205,48 @@ def test_pull_and_push_are_those_of_the_whole_batch(kind: str):
         return
     pull, push = road.pull_and_push(road.given)
     seen = lens(p, S)
-    if road.column is None:
+    if road.pair is None:
+        own = seen.layers[0].push[road.anchor]
+        expected = -own[0], own[road.other]
+    elif road.column is None:
         assert seen.motion is not None
         own = seen.motion.push[road.anchor]
         expected = -own[road.positive], own[road.other]
     else:
-        own = seen.layers[0].push[road.anchor]
-        expected = -own[road.column + road.positive], own[road.column + road.other]
+        table, near_to, far = road.column
+        own = seen.layers[table].push[road.anchor]
+        expected = -own[near_to], own[far]
     assert (pull, push) == pytest.approx(tuple(map(float, expected)), abs=1e-12)
+
+
+def test_scores_that_are_handed_in_are_moved_themselves():
+    road = path(params("rerank_cl"), S, 2)
+    assert road is not None
+    before = road.given["candidate_scores"]
+    moved = road.moved(positive=3, negative=-4)["candidate_scores"]
+    assert (float(moved[2, 0]), float(moved[2, road.other])) == (3, -4)
+    assert int((moved != before).sum()) == 2
+    low, high = road.ends
+    assert low < before[2].min() < before[2].max() < high
+
+
+@pytest.mark.parametrize(("kind", "column"), [("info_nce", 0), ("nt_xent", S.n), ("triplet", 0), ("clip", 0)])
+def test_the_two_are_found_in_the_scores_of_the_loss(kind: str, column: int):
+    road = path(params(kind), S, 2)
+    assert road is not None
+    assert road.column == (0, column + 2, column + road.other)
+
+
+def test_a_loss_with_a_bank_is_asked_about_the_hardest_of_the_bank():
+    road = path(params("moco"), S)
+    assert road is not None
+    assert (road.away, road.kind) == (Side("bank"), "force")
+    scores = cosines(road.given["a"][:1], road.given["bank"])[0]
+    assert road.other == int(scores.argmax())
+    assert road.pull_and_push(road.given)[1] > 0
+    moved = road.moved(negative=0.9)
+    assert int((moved["bank"] != road.given["bank"]).any(1).sum()) == 1
+    assert torch.equal(moved["a"], road.given["a"])
 
 
 def test_the_curve_goes_through_where_the_negative_stands():
