@@ -30,5 +30,7 @@ if found:
 else:
     st.markdown("No paper answers to that. Other words, or fewer filters, will find some.")
     st.button("Clear search and filters", icon=":material/close:", key="clear_papers", on_click=clear)
-for paper in found:
-    row(paper)
+for start in range(0, len(found), 2):
+    for column, paper in zip(st.columns(2), found[start : start + 2], strict=False):
+        with column:
+            row(paper)

@@ -11,7 +11,12 @@ from core.registry import Entry, Origin, Registry
 
 
 class Method(Protocol):
-    """Decides which items meet in a batch."""
+    """Decides which items meet in a batch, and whether a teacher and a bank of its embeddings go along.
+
+    A method that `teaches` says with `kept` what the bank holds after a step.
+    """
+
+    teaches: bool
 
     def epoch(self, n: int, p: Any, seed: int, epoch: int) -> Tensor:
         """(steps, B) int64: positions among the n training items, one row a step, on the CPU."""

@@ -1,6 +1,6 @@
 """Shuffled batches: each epoch visits the training items in a fresh order."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -20,10 +20,12 @@ class Shuffle(Params):
 class ShuffledBatches:
     """Cuts a fresh order of the training items into batches; the few left over wait for the next epoch."""
 
-    def steps(self, n: int, p: Shuffle) -> int:
+    teaches = False
+
+    def steps(self, n: int, p: Any) -> int:
         return max(1, n // p.batch)
 
-    def epoch(self, n: int, p: Shuffle, seed: int, epoch: int) -> Tensor:
+    def epoch(self, n: int, p: Any, seed: int, epoch: int) -> Tensor:
         order = torch.randperm(n, generator=stream(seed, "batches", epoch))
         size = min(p.batch, n)
         return order[: self.steps(n, p) * size].reshape(-1, size)

@@ -10,6 +10,7 @@ from core.data.registry import DataSet
 from core.encoders.hidden import hidden_layers
 from core.encoders.registry import build
 from core.losses.registry import LOSSES, LossEntry
+from core.methods.registry import METHODS
 from core.mixing.dmm import draw_partner
 from core.mixing.registry import MIXINGS
 from core.params import Params
@@ -19,6 +20,8 @@ from core.runs.mixed_payment import asked_loss
 from core.runs.mixture import own_margin
 from core.runs.networks import encoder_of, prepared
 from core.runs.payment import of_pairs, takes_bags
+
+TAUGHT = {"teacher", "bank", "bank_labels"}
 
 
 class Unfit(Refusal):
@@ -38,6 +41,7 @@ def check_fit(recipe: Recipe, data: DataSet) -> None:
 def _faults(recipe: Recipe, data: DataSet) -> Iterator[str]:
     yield from _of_loss(recipe, data)
     yield from _of_joint(recipe, data)
+    yield from _of_method(recipe, data)
     mixing = MIXINGS.of(recipe.mixing).call()
     if mixing is None:
         return
@@ -73,19 +77,42 @@ def remarks(recipe: Recipe, data: DataSet) -> list[str]:
 
 def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
     entry = LOSSES.of(recipe.loss)
-    has = {"a", "b", "modalities"} | ({"labels"} if data.classes else set())
+    has = {"a", "b", "modalities", "views"} | ({"labels"} if data.classes else set())
+    has |= ({"teacher", "bank"} | ({"bank_labels"} if data.classes else set())) if _teaches(recipe) else set()
     has |= {"joint"} if recipe.encoder.joint else set()
     has |= {"bags", "other_bags"} if all(m.form == "bag" for m in data.modalities) else set()
     missing = [name for name in entry.needed if name not in has]
     if missing == ["joint"]:
         yield f"{entry.title} needs joint, and there is no joint encoder; turn encoder.joint on, or choose another loss"
+    elif missing and set(missing) <= TAUGHT:
+        yield (
+            f"{entry.title} needs {', '.join(missing)}, and method {recipe.method.kind} keeps none; choose method "
+            "queue, or another loss"
+        )
     elif missing:
+        offered = ", ".join(sorted(has - {"modalities", "views"}))
         yield (
             f"{entry.title} needs {', '.join(missing)}, and the data set '{recipe.data.kind}' has only "
-            f"{', '.join(sorted(has - {'modalities'}))}; choose another loss, or data with {', '.join(missing)}"
+            f"{offered}; choose another loss, or data with {', '.join(missing)}"
         )
     elif takes_bags(entry) and not of_pairs(entry):
         yield f"{entry.title} pays for the order within bags and pairs no items; choose coot, which has it as a term"
+
+
+def _teaches(recipe: Recipe) -> bool:
+    return METHODS.of(recipe.method).call().teaches
+
+
+def _of_method(recipe: Recipe, data: DataSet) -> Iterator[str]:
+    """A bank holds each training item once at most, and no mixed ones."""
+    if not _teaches(recipe):
+        return
+    p: Any = recipe.method
+    have, entry = len(data.split.train), LOSSES.of(recipe.loss)
+    if p.size > have:
+        yield f"the bank has room for {p.size} and there are {have} training items; choose a bank of at most {have}"
+    if recipe.mixing.kind != "none" and TAUGHT & set(entry.needed):
+        yield f"{entry.title} meets a bank and mixing is {recipe.mixing.kind}; choose mixing none, or another loss"
 
 
 def _of_joint(recipe: Recipe, data: DataSet) -> Iterator[str]:

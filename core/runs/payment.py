@@ -22,7 +22,8 @@ class Embedded:
 
     `z` modality -> (n, D) unit embeddings; `labels` (n,) classes; `learned` name -> () learned scalar; `joint` (n, D)
     unit embeddings of all modalities together, where there is a joint encoder; `bags` modality -> its members, where
-    it has any; `step`, whose draws a loss with a plan makes.
+    it has any; `step`, whose draws a loss with a plan makes; `teacher` modality -> (n, D) and
+    `bank` modality -> (K, D) embeddings by the teacher, with `bank_labels` (K,), where the method has one.
     """
 
     z: Mapping[str, Tensor]
@@ -31,6 +32,9 @@ class Embedded:
     joint: Tensor | None = None
     bags: Mapping[str, Bag] = field(default_factory=dict)
     step: int = 0
+    teacher: Mapping[str, Tensor] = field(default_factory=dict)
+    bank: Mapping[str, Tensor] = field(default_factory=dict)
+    bank_labels: Tensor | None = None
 
 
 def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -72,7 +76,14 @@ def given_to(entry: Entry, batch: Embedded) -> dict[str, Any]:
 
 def whole(entry: Entry, batch: Embedded, z: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What a loss over all modalities at once is handed: the joint embedding, and the others as (M, n, D)."""
-    handed = {"joint": batch.joint, "modalities": torch.stack(list(z.values()))}
+    together = torch.stack(list(z.values()))
+    handed = {"joint": batch.joint, "modalities": together, "views": together}
+    return {name: value for name, value in handed.items() if name in entry.inputs and value is not None}
+
+
+def taught(entry: Entry, batch: Embedded, of: str) -> dict[str, Tensor]:
+    """What a loss is handed by the teacher, of one modality: its embeddings of the batch, and the bank."""
+    handed = {"teacher": batch.teacher.get(of), "bank": batch.bank.get(of), "bank_labels": batch.bank_labels}
     return {name: value for name, value in handed.items() if name in entry.inputs and value is not None}
 
 
@@ -97,5 +108,6 @@ def pay_all(recipe: Recipe, batch: Embedded) -> Paid:
     parts = {}
     for m, n in modality_pairs(batch.z):
         pair = pair_inputs(entry, batch.z[m], batch.z[n], batch.bags.get(m), batch.bags.get(n))
+        pair |= taught(entry, batch, n)
         parts[f"{m}_{n}"] = entry.pay(pair | given, recipe.loss, draws(recipe, batch, m, n))
     return equally(parts)

@@ -62,7 +62,18 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
     z = {name: value.requires_grad_() for name, value in starting_with("z.").items()}
     joint = torch.from_numpy(arrays["joint"]).requires_grad_() if "joint" in arrays else None
     bags = {name: unpacked(value.requires_grad_()) for name, value in starting_with("bags.").items()}
-    batch = Embedded(z, data.labels[items], starting_with("learned."), joint, bags, step)
+    classes = torch.from_numpy(arrays["bank_labels"]) if "bank_labels" in arrays else None
+    batch = Embedded(
+        z,
+        data.labels[items],
+        starting_with("learned."),
+        joint,
+        bags,
+        step,
+        starting_with("teacher."),
+        starting_with("bank."),
+        classes,
+    )
     clean = pay_all(recipe, batch)
     if "lam" not in arrays or recipe.mixing.kind == "none":
         return Moment(step, items, z, clean)

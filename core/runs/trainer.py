@@ -24,6 +24,7 @@ from core.runs.mixed_payment import pay_mixed
 from core.runs.mixture import Mixture, draw_plans, mix, stored
 from core.runs.networks import Encoded, Networks, prepared
 from core.runs.payment import Embedded, modality_pairs, pay_all, takes_bags
+from core.runs.teacher import Teacher, taught_arrays
 from core.streams import stream
 
 PROBE = 256
@@ -39,9 +40,10 @@ def choose_device() -> torch.device:
 
 @dataclass(frozen=True)
 class Paying:
-    """One payment: what is paid, the plans of its mixing if there was one, and what lasts to the next step."""
+    """One payment: what is paid for which batch, the plans of its mixing if there was one, and what lasts."""
 
     paid: Paid
+    batch: Embedded
     plans: tuple[Plan, ...] = ()
     memory: Mapping[str, Tensor] | None = None
 
@@ -72,8 +74,15 @@ class Trainer:
         scalars = {**self.loss.learned(recipe.loss), **MIXINGS.of(recipe.mixing).learned(recipe.mixing)}
         self.learned = LearnedScalars(scalars).to(device)
         self.memory: dict[str, Tensor] = {}
+        self.teacher = self._teacher() if self.method.teaches else None
         self.optimiser = self._optimiser()
         self._epoch, self._order = -1, torch.empty(0)
+
+    def _teacher(self) -> Teacher:
+        order = torch.randperm(len(self.train_items), generator=stream(self.recipe.seed, "bank"))
+        first = self.train_items[order[: self.recipe.method.size].to(self.device)]
+        seen = {name: values[first] for name, values in self.inputs.items()}
+        return Teacher(self.model, self.recipe.method, seen, self.labels[first]).to(self.device)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         settings = self.recipe.optimiser
@@ -92,6 +101,7 @@ class Trainer:
             "learned": self.learned.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "memory": dict(self.memory),
+            "teacher": self.teacher.state_dict() if self.teacher else {},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -100,6 +110,8 @@ class Trainer:
         self.learned.load_state_dict(state["learned"])
         self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self.memory = {name: self._kept(name, value) for name, value in state["memory"].items()}
+        if self.teacher:
+            self.teacher.load_state_dict(state["teacher"])
         self.step = state["step"]
 
     def _kept(self, name: str, value: Tensor) -> Tensor:
@@ -110,7 +122,8 @@ class Trainer:
         """The items of a batch, encoded, each modality and where there is a joint encoder all together."""
         joint = self.model.encode_jointly(inputs)
         z, bags = self.model.encode(inputs)
-        return Embedded(z, self.labels[items], self.learned(), joint, bags, self.step)
+        batch = Embedded(z, self.labels[items], self.learned(), joint, bags, self.step)
+        return self.teacher.teach(batch, inputs) if self.teacher else batch
 
     def _mixed(self, x: Mapping[str, Tensor], batch: Embedded, clock: Step) -> tuple[Mixture, dict[str, Tensor]]:
         """The mixture of a batch, and what its mixing remembers after it."""
@@ -157,11 +170,11 @@ class Trainer:
         batch = self.encode(x, items)
         clean = pay_all(self.recipe, batch)
         if self.mixing is None:
-            return Paying(clean)
+            return Paying(clean, batch)
         mixture, memory = self._mixed(x, batch, clock)
         mixed = pay_mixed(self.recipe, batch, mixture)
         plans = tuple({id(plan): plan for plan in mixture.plans.values()}.values())
-        return Paying(self.mixing.combine(clean, mixed, clock, self.recipe.mixing), plans, memory)
+        return Paying(self.mixing.combine(clean, mixed, clock, self.recipe.mixing), batch, plans, memory)
 
     def _seed_dropout(self) -> None:
         """Let the masks of this step depend on its address alone."""
@@ -201,6 +214,8 @@ class Trainer:
         columns["loss"].backward()
         self.optimiser.step()
         self.memory = dict(paying.memory or {})
+        if self.teacher:
+            self.teacher.follow(self.model, paying.batch)
         self.step += 1
         return {name: value.detach() for name, value in columns.items()}
 
@@ -253,6 +268,9 @@ class Trainer:
         arrays = {f"z.{name}": value for name, value in batch.z.items()}
         arrays |= {f"learned.{name}": value for name, value in batch.learned.items()}
         arrays |= {"joint": batch.joint} if batch.joint is not None else {}
+        if self.teacher:
+            x = {name: values[items] for name, values in self.inputs.items()}
+            arrays |= taught_arrays(self.teacher.teach(batch, x))
         if takes_bags(self.loss):
             arrays |= {f"bags.{name}": bag.packed() for name, bag in bags.items()}
         if self.mixing is not None:
