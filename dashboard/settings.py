@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.addresses import knobs, spell
 from core.losses.registry import LOSSES
+from core.methods.registry import METHODS
 from core.recipe import Recipe
 from core.runs.demo import presets
 from dashboard.controls import WIDTH, knob
@@ -14,6 +15,7 @@ from dashboard.view import View
 
 FRONT = ("loss.temperature", "loss.margin", "mixing.margin")
 LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
+METHOD_NAMES = {entry.key: entry.title for entry in METHODS}
 DATA = {preset["title"]: preset["link"] for preset in presets()["data"]}
 
 
@@ -95,5 +97,7 @@ def more() -> None:
             if rest:
                 st.markdown(f"**{title}**")
                 with st.container(horizontal=True):
+                    if title == "Training":
+                        knob("method", label="Batches", names=METHOD_NAMES)
                     for address in rest:
                         knob(address)

@@ -71,10 +71,9 @@ def test_a_snapshot_keeps_what_the_step_is_paid_by():
         ours.advance()
     arrays = ours.snapshot()
     again = moment(ours.recipe, ours.data, ours.step, arrays)
-    first, second = (
-        torch.from_numpy(arrays[f"{kind}.{name}"]) for kind, name in zip(("z", "teacher"), ours.inputs, strict=True)
-    )
-    by_hand = moco(first, second, torch.from_numpy(arrays[f"bank.{list(ours.inputs)[1]}"]), ours.recipe.loss)
+    one, other = ours.inputs
+    kept = [torch.from_numpy(arrays[name]) for name in (f"z.{one}", f"teacher.{other}", f"bank.{other}")]
+    by_hand = moco(*kept, ours.recipe.loss)
     assert torch.equal(again.clean.total(), by_hand.total())
     assert again.clean.pairs[0].scores.shape == (len(arrays["items"]), 41)
 
