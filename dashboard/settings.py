@@ -9,7 +9,9 @@ from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
 from core.recipe import Recipe
 from core.runs.demo import presets
+from core.runs.fit import offered
 from dashboard.controls import WIDTH, knob
+from dashboard.lab import data_of
 from dashboard.link import change, on_data, replace, view
 from dashboard.view import View
 
@@ -64,7 +66,8 @@ def mix(prefix: str) -> None:
 
 def controls(prefix: str = "") -> None:
     """Loss, mixing and the knobs of the loss, of the first lane or, with a prefix, of the second."""
-    knob(f"{prefix}loss", names=LOSS_NAMES)
+    lane = view().second() if prefix else view().recipe()
+    knob(f"{prefix}loss", names=LOSS_NAMES, options=offered(lane, data_of(lane)))
     if not prefix:
         data_choice()
     mix(prefix)

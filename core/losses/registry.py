@@ -35,6 +35,7 @@ class LossEntry(Entry):
 
     `plan` makes the inputs named in `planned`, without gradient, from the others, the params and a generator: draws,
     mined places, weights that are held fixed. It is handed what the loss is, and the loss pays by what it made.
+    `fewest` modalities or views are what its claim takes.
     """
 
     family: Family = "softmax"
@@ -45,6 +46,7 @@ class LossEntry(Entry):
     variants: tuple[Mapping[str, object], ...] = ({},)
     plan: Plan | None = None
     planned: tuple[str, ...] = ()
+    fewest: int = 2
 
     def complete(self, given: Mapping[str, Tensor], p: Any, g: Generator) -> dict[str, Tensor]:
         """The inputs, with those that the plan makes where they are missing.
@@ -92,6 +94,7 @@ def loss(
     variants: tuple[Mapping[str, object], ...] = ({},),
     plan: Plan | None = None,
     planned: tuple[str, ...] = (),
+    fewest: int = 2,
 ) -> Callable[[Callable[..., Paid]], Callable[..., Paid]]:
     """Register a loss under the `kind` of its params.
 
@@ -110,6 +113,7 @@ def loss(
         variants: settings of the params that the contract tests run, the defaults first.
         plan: (inputs, params, generator) -> the inputs in `planned`, all without gradient.
         planned: names of the inputs that the plan makes.
+        fewest: modalities or views that it has to be handed for its claim to make sense.
     """
 
     def register(call: Callable[..., Paid]) -> Callable[..., Paid]:
@@ -129,6 +133,7 @@ def loss(
                 variants=variants,
                 plan=plan,
                 planned=planned,
+                fewest=fewest,
             )
         )
         return call

@@ -60,6 +60,7 @@ def every_tuple(others: Iterable[Tensor], one: Tensor) -> Tensor:
     source="Saporta et al. 2024, arXiv:2411.01053; candidates as in the released code",
     origin="code",
     papers=("symile",),
+    fewest=3,
     family="softmax",
     formula=r"-\frac1M\sum_q\log\frac{e^{(t_{ii}-m)/\tau}}{e^{(t_{ii}-m)/\tau}+\sum_{k\neq i}e^{t^q_{ik}/\tau}},\quad"
     r"t^q_{ik}=\sum_dz^q_{id}\prod_{r\neq q}z^r_{\pi(k)d}",

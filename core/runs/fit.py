@@ -75,12 +75,25 @@ def remarks(recipe: Recipe, data: DataSet) -> list[str]:
     return said
 
 
-def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
-    entry = LOSSES.of(recipe.loss)
+def _has(recipe: Recipe, data: DataSet) -> set[str]:
+    """The inputs that a loss can be handed in this run."""
     has = {"a", "b", "modalities", "views"} | ({"labels"} if data.classes else set())
     has |= ({"teacher", "bank"} | ({"bank_labels"} if data.classes else set())) if _teaches(recipe) else set()
     has |= {"joint"} if recipe.encoder.joint else set()
-    has |= {"bags", "other_bags"} if all(m.form == "bag" for m in data.modalities) else set()
+    return has | ({"bags", "other_bags"} if all(m.form == "bag" for m in data.modalities) else set())
+
+
+def offered(recipe: Recipe, data: DataSet) -> list[str]:
+    """The losses, by key, whose inputs the data, the networks and the method of a recipe bring; its own is one."""
+    has, ways = _has(recipe, data), len(data.modalities)
+    fit = [e for e in LOSSES if set(e.needed) <= has and e.fewest <= ways and not (takes_bags(e) and not of_pairs(e))]
+    if recipe.encoder.joint:
+        fit = [e for e in fit if "joint" in e.inputs]
+    return [e.key for e in LOSSES if e in fit or e.key == recipe.loss.kind]
+
+
+def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
+    entry, has = LOSSES.of(recipe.loss), _has(recipe, data)
     missing = [name for name in entry.needed if name not in has]
     if missing == ["joint"]:
         yield f"{entry.title} needs joint, and there is no joint encoder; turn encoder.joint on, or choose another loss"
@@ -90,10 +103,15 @@ def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
             "queue, or another loss"
         )
     elif missing:
-        offered = ", ".join(sorted(has - {"modalities", "views"}))
+        brought = ", ".join(sorted(has - {"modalities", "views"}))
         yield (
             f"{entry.title} needs {', '.join(missing)}, and the data set '{recipe.data.kind}' has only "
-            f"{offered}; choose another loss, or data with {', '.join(missing)}"
+            f"{brought}; choose another loss, or data with {', '.join(missing)}"
+        )
+    elif entry.fewest > len(data.modalities):
+        yield (
+            f"{entry.title} needs {entry.fewest} modalities and the data set '{recipe.data.kind}' has "
+            f"{len(data.modalities)} here; choose more of them, other data, or another loss"
         )
     elif takes_bags(entry) and not of_pairs(entry):
         yield f"{entry.title} pays for the order within bags and pairs no items; choose coot, which has it as a term"

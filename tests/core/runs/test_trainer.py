@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from core.data.loading import load
 from core.encoders.registry import build
 from core.losses.registry import LOSSES
+from core.runs.fit import offered
 from core.runs.payment import pay_all
 from core.runs.trainer import Trainer, Unfit, check_fit
 from core.streams import stream
@@ -188,3 +189,25 @@ def test_a_loss_that_needs_labels_is_refused_where_there_are_none():
     bare = dataclasses.replace(load(recipe.data), classes=())
     with pytest.raises(Unfit, match=r"SupCon .* needs labels"):
         check_fit(recipe, bare)
+
+
+def test_a_loss_of_three_modalities_is_refused_on_two_and_offered_on_three():
+    two = small(loss__kind="symile")
+    with pytest.raises(Unfit, match="needs 3 modalities and the data set 'circle' has 2"):
+        check_fit(two, load(two.data))
+    clip = small(loss__kind="clip")
+    assert "symile" not in offered(clip, load(clip.data))
+    three = small(data__kind="mfeat", data__modalities="fou,fac,kar", loss__kind="clip", method__batch="16")
+    assert "symile" in offered(three, load(three.data))
+
+
+def test_the_losses_that_are_offered_are_those_that_fit():
+    recipe = small(loss__kind="clip")
+    data, fit = load(recipe.data), []
+    for entry in LOSSES:
+        try:
+            check_fit(recipe.model_copy(update={"loss": entry.params()}), data)
+        except Unfit:
+            continue
+        fit.append(entry.key)
+    assert offered(recipe, data) == fit
