@@ -2,9 +2,17 @@
 
 import re
 
+import torch
 import torch.nn.functional as F
 
+from core.diagnostics.forces import forces
+from core.diagnostics.geometry import uniformity
+from core.diagnostics.penalty import relative_penalty
+from core.diagnostics.tolerance import tolerance
+from core.losses.info_nce import InfoNCE, info_nce
 from core.losses.registry import LOSSES
+from core.losses.understanding_cl import HardContrastive, SimpleContrastive
+from core.params import Params
 from core.streams import stream
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
@@ -29,4 +37,55 @@ def several_views(z: Golden, case: str) -> None:
     close_gradients(z, value, {f"{case}__grad_z": raw})
 
 
-FAMILIES = (Family("multiview", "meta_json", r"(\w+?_(?:N|bs?)\d+(?:_V\d+)?)__\w+", several_views),)
+def hardest_alone(z: Golden, case: str) -> None:
+    """With all negatives it is InfoNCE; K of them are a share of all."""
+    size, name, kept = re.fullmatch(r"(\w\w?\d+)_(\S+)_K(\d+)", case).groups()
+    f, g = leaf(z[f"{size}_f"]), leaf(z[f"{size}_g"])
+    share = int(kept) / (len(f) - 1) if kept != "0" else 1.0
+    if name == "simple":
+        ways: list[tuple[str, Params]] = [("simple_contrastive", SimpleContrastive(hardest=share))]
+    else:
+        tau = float(name.removeprefix("t"))
+        ways = [("hard_contrastive", HardContrastive(temperature=tau, hardest=share))]
+        if kept == "0":
+            ways.append(("info_nce", InfoNCE(temperature=tau)))
+    for key, p in ways:
+        value = LOSSES[key].pay({"a": f, "b": g}, p, stream(0, "golden")).total()
+        close(value, z[f"{case}_loss"])
+        theirs = {f"{case}_gf": f, f"{case}_gg": g}
+        close_gradients(z, value, {array: x for array, x in theirs.items() if array in z})
+
+
+def shares(z: Golden, case: str) -> None:
+    """P is what the forces on the scores say, r what the diagnostic does."""
+    size, name, kind = case.split("_")
+    tau = float(name.removeprefix("t"))
+    paid = info_nce(leaf(z[f"{size}_f"]), z[f"{size}_g"], InfoNCE(temperature=tau))
+    (force,) = forces(paid)
+    mine = len(force) * tau * force + torch.eye(len(force)) if kind == "P" else None
+    close(relative_penalty(paid.pairs[0], temperature=tau) if mine is None else mine, z[case])
+
+
+def measured(z: Golden, case: str) -> None:
+    size, name = case.split("_", 1)
+    f = z[f"{size}_f"]
+    value = tolerance(f, z[f"{size}_labels"]) if name == "tolerance" else uniformity(f)
+    close(torch.tensor(value, dtype=torch.float64), z[case])
+
+
+def taken_apart(z: Golden, case: str) -> None:
+    """Losses, shares of the softmax, and what is measured on the embeddings."""
+    check = hardest_alone if "_K" in case else shares if case.endswith(("_r", "_P")) else measured
+    check(z, case)
+
+
+_SIZE = r"(?:N|bs?)\d+"
+FAMILIES = (
+    Family("multiview", "meta_json", rf"(\w+?_{_SIZE}(?:_V\d+)?)__\w+", several_views),
+    Family(
+        "understanding_cl",
+        rf"source|{_SIZE}_(?:f|g|labels)",
+        rf"({_SIZE}_(?:t[\d.]+|simple)_K\d+)_(?:loss|gf|gg)|({_SIZE}_(?:t[\d.]+_[rP]|uniformity_t2|tolerance))",
+        taken_apart,
+    ),
+)

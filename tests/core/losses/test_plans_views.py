@@ -1,4 +1,4 @@
-"""Plans and identities of weighted DCL and of the losses over several views."""
+"""Plans and identities of weighted DCL and of the losses over several views and over the hardest negatives."""
 
 import math
 
@@ -7,9 +7,13 @@ import torch
 
 from core.losses.dcl import DCL, dcl
 from core.losses.dclw import DCLW, dclw
+from core.losses.info_nce import InfoNCE, info_nce
 from core.losses.multiview import MVDHEL, MVPVC, MVPWE, MVAvg, MVInfoNCE, mv_avg, mv_dhel, mv_infonce, mv_pvc, mv_pwe
 from core.losses.nt_xent import NTXent, nt_xent
+from core.losses.registry import LOSSES
+from core.losses.understanding_cl import HardContrastive, SimpleContrastive
 from core.paid import Role
+from core.streams import stream
 from tests.core.diagnostics.clouds import unit
 
 
@@ -74,3 +78,67 @@ def test_mv_dhel_pushes_within_a_view_only():
     assert ((force > 0) <= within).all()
     other_half = paid.pairs[0].role == Role.POSITIVE
     torch.testing.assert_close(force.where(other_half, 0), force.where(other_half, 0).T)
+
+
+A, B = unit(9, 5, 1, torch.float64), unit(9, 5, 2, torch.float64)
+HARD = ((LOSSES["hard_contrastive"], HardContrastive), (LOSSES["simple_contrastive"], SimpleContrastive))
+
+
+def planned(entry, p, **more: torch.Tensor) -> torch.Tensor:
+    return entry.complete({"a": A, "b": B, **more}, p, stream(0, "plan"))["hardest"]
+
+
+@pytest.mark.parametrize(("entry", "params"), HARD)
+@pytest.mark.parametrize(("share", "count"), [(0.01, 1), (1 / 8, 1), (0.3, 3), (3 / 8, 3), (0.5, 4), (1.0, 8)])
+def test_the_hardest_share_of_each_anchors_negatives_is_picked_rounded_up(entry, params, share: float, count: int):
+    hardest, scores = planned(entry, params(hardest=share)), A @ B.T
+    others = ~torch.eye(9, dtype=torch.bool)
+    assert (hardest.sum(dim=1) == count).all()
+    assert not (hardest & ~others).any()
+    least = scores.masked_fill(~hardest, math.inf).amin(dim=1)
+    assert (scores.masked_fill(hardest | ~others, -math.inf).amax(dim=1) <= least).all()
+
+
+def test_what_is_excluded_is_not_picked_and_does_not_count():
+    exclude = torch.zeros(9, 9, dtype=torch.bool)
+    exclude[0, 1:5] = True
+    hardest = planned(*HARD[0][:1], HardContrastive(hardest=0.5), exclude=exclude)
+    assert not (hardest & exclude).any()
+    assert hardest.sum(dim=1).tolist() == [2, *[4] * 8]
+
+
+def test_the_share_is_of_equal_scores_too():
+    point = A[:1].expand(9, -1)
+    p = HardContrastive(hardest=0.5)
+    made = HARD[0][0].complete({"a": point, "b": point}, p, stream(0, "plan"))["hardest"]
+    assert (made.sum(dim=1) == 4).all()
+
+
+def pay(entry, p) -> torch.Tensor:
+    return entry.pay({"a": A, "b": B}, p, stream(0, "plan")).total()
+
+
+def test_with_all_negatives_the_hard_loss_is_info_nce():
+    expected = info_nce(A, B, InfoNCE(temperature=0.3)).total()
+    torch.testing.assert_close(pay(HARD[0][0], HardContrastive(temperature=0.3, hardest=1)), expected)
+
+
+def test_the_simple_loss_is_what_info_nce_tends_to_at_a_high_temperature():
+    """tau (L - log B) -> -s_ii + mean of all s, of which the positive is one; negatives alone weigh B / (B - 1)."""
+    hot, scores = 1000.0, A @ B.T
+    limit = hot * (torch.logsumexp(scores / hot, dim=1) - scores.diagonal() / hot - math.log(9))
+    simple = pay(HARD[1][0], SimpleContrastive()) * 8 / 9
+    assert float(limit.mean()) == pytest.approx(float(simple), abs=1e-3)
+
+
+def test_the_hardest_negative_alone_at_a_low_temperature_is_a_triplet_without_margin():
+    scores = A @ B.T
+    nearest = scores.masked_fill(torch.eye(9, dtype=torch.bool), -math.inf).amax(dim=1)
+    expected = torch.relu(nearest - scores.diagonal()).mean()
+    paid = 0.01 * pay(HARD[0][0], HardContrastive(temperature=0.01, hardest=0.01))
+    assert float(paid) == pytest.approx(float(expected), abs=0.007)
+
+
+def test_the_harder_the_negatives_the_more_hard_simple_pays():
+    paid = [float(pay(HARD[1][0], SimpleContrastive(hardest=share))) for share in (0.01, 0.25, 0.5, 1.0)]
+    assert paid == sorted(paid, reverse=True)

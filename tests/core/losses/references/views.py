@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, mean, two_views
+from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, margin, mean, pair_roles, two_views
 
 
 def log_sum_exp(values: Vector) -> float:
@@ -111,11 +111,43 @@ def mv_avg(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow(per, mean([mean(paid) for paid in per.values()]), *shown[0], tuple(shown[1:]))
 
 
+def hardest_only(given: Mapping[str, Any]) -> tuple[int, Matrix, list[list[int]]]:
+    """Size, scores and roles; a negative that is not among the hardest takes no part."""
+    size = len(given["a"])
+    roles = pair_roles(given, size)
+    for i, row in enumerate(roles):
+        roles[i] = [X if role == N and not given["hardest"][i][j] else role for j, role in enumerate(row)]
+    return size, [[dot(x, y) for y in given["b"]] for x in given["a"]], roles
+
+
+def hard_contrastive(given: Mapping[str, Any], p: Any) -> Slow:
+    """Wang and Liu 2021: InfoNCE over the negatives above the quantile."""
+    size, scores, roles = hardest_only(given)
+    paid = []
+    for i in range(size):
+        top = (scores[i][i] - margin(given, p, i)) / p.temperature
+        far = [scores[i][j] / p.temperature for j in range(size) if roles[i][j] == N]
+        paid.append(log_sum_exp([top, *far]) - top)
+    return Slow({"": paid}, mean(paid), scores, roles)
+
+
+def simple_contrastive(given: Mapping[str, Any], p: Any) -> Slow:
+    """Wang and Liu 2021: the positive's score with a minus, and lambda times the mean of the negatives'."""
+    size, scores, roles = hardest_only(given)
+    paid = []
+    for i in range(size):
+        far = [scores[i][j] for j in range(size) if roles[i][j] == N]
+        paid.append(margin(given, p, i) - scores[i][i] + p.push * (mean(far) if far else 0.0))
+    return Slow({"": paid}, mean(paid), scores, roles)
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
     "dclw": dclw,
+    "hard_contrastive": hard_contrastive,
     "mv_avg": mv_avg,
     "mv_dhel": mv_dhel,
     "mv_infonce": mv_infonce,
     "mv_pvc": mv_pvc,
     "mv_pwe": mv_pwe,
+    "simple_contrastive": simple_contrastive,
 }
