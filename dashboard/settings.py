@@ -8,6 +8,7 @@ from core.addresses import knobs, spell
 from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
 from core.recipe import Recipe
+from core.refusal import Refusal
 from core.runs.demo import presets
 from core.runs.fit import offered
 from dashboard.controls import WIDTH, knob
@@ -64,10 +65,17 @@ def mix(prefix: str) -> None:
         change(f"{prefix}mixing.margin", "0.3")
 
 
+def losses(recipe: Recipe) -> list[str]:
+    """The losses to choose from; where the data cannot be read, which the page says itself, all of them."""
+    try:
+        return offered(recipe, data_of(recipe))
+    except Refusal:
+        return LOSSES.keys()
+
+
 def controls(prefix: str = "") -> None:
     """Loss, mixing and the knobs of the loss, of the first lane or, with a prefix, of the second."""
-    lane = view().second() if prefix else view().recipe()
-    knob(f"{prefix}loss", names=LOSS_NAMES, options=offered(lane, data_of(lane)))
+    knob(f"{prefix}loss", names=LOSS_NAMES, options=losses(view().second() if prefix else view().recipe()))
     if not prefix:
         data_choice()
     mix(prefix)
