@@ -79,6 +79,10 @@ def _place_in_bank(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.randint(0, SMALL["K"], shape, generator=g)
 
 
+def _step(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.randint(0, SMALL["T"], shape, generator=g)
+
+
 def _rows(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.softmax(torch.randn(shape, generator=g, dtype=torch.float64), dim=-1)
 
@@ -196,5 +200,7 @@ VOCABULARY: Mapping[str, Slot] = {
     "whitening": Slot("V D D", "whitening matrix of each view, held fixed", _normal, constant=True),
     "other_sequence": Slot("B T D", "embedding of each time step of each positive", _unit),
     "hardest": Slot("B B", "which candidates are the hardest negatives of each anchor", _mask, constant=True),
+    "window_start": Slot("", "step at which the windows of a series begin", _step, True),
+    "bandwidth": Slot("", "bandwidth of a kernel, held fixed", _positive, constant=True),
     "exclude": Slot("B B", "pairs (a_i, b_j) that take no part; a positive always does", _one_other),
 }
