@@ -2,6 +2,7 @@
 
 import torch
 
+from core.losses.ts_forecast import TSForecast, TSMoCo, ts_forecast, ts_moco
 from core.losses.whitenedcse import WhitenedCSE, whitenedcse
 from core.procedures.group_whitening import GroupWhitening, group_whitening, whitening_matrix
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
@@ -28,7 +29,36 @@ def whitened_views(z: Golden, case: str) -> None:
         close_gradients(z, paid, {f"{case}_{gradient}": x})
 
 
+def hierarchy(z: Golden, case: str) -> None:
+    """The loss in all; one part alone is the first scale with all the weight on it."""
+    form = case.rsplit("_", 1)[0]
+    settings: dict[str, dict[str, object]] = {
+        "hier_default": {},
+        "hier_norm": {"normalise": True},
+        "hier_as_called_True": {"as_released": True, "normalise": True},
+        "hier_as_called_False": {"as_released": True},
+        "inst": {"alpha": 1.0, "scales": 1},
+        "temp": {"alpha": 0.0, "scales": 1},
+    }
+    z1, z2 = leaf(z[f"{case}__z1"]), leaf(z[f"{case}__z2"])
+    value = ts_forecast(z1, z2, TSForecast.model_validate(settings[form])).total()
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_z1": z1, f"{case}__grad_z2": z2})
+
+
+def series_and_queue(z: Golden, case: str) -> None:
+    if not case.startswith("moco"):
+        hierarchy(z, case)
+        return
+    q, k = leaf(z[f"{case}__q"]), leaf(z[f"{case}__k"])
+    unit = "l2normTrue" in case
+    value = ts_moco(q, k, z[f"{case}__queue"].T, TSMoCo(normalise=unit, as_released=unit)).total()
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_q": q, f"{case}__grad_k": k})
+
+
 FAMILIES = (
+    Family("ts_forecast", "meta_json", r"(\w+?_N\d+)__\w+", series_and_queue),
     Family(
         "whitenedcse",
         r"N\d+_x|N\d+_shuf1_perms|temp|groups",

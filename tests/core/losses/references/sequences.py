@@ -86,4 +86,68 @@ def whitenedcse(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow(per, sum(mean(paid) for paid in per.values()), *shown[0], tuple(shown[1:]))
 
 
-REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {"whitenedcse": whitenedcse}
+def among(x: Matrix, y: Matrix, tau: float) -> tuple[Vector, Vector]:
+    """NT-Xent of every row of x with its own of y, and of y with its own of x, among the rows of both."""
+    z, size = x + y, len(x)
+    paid = []
+    for i in range(2 * size):
+        partner = (i + size) % (2 * size)
+        others = [k for k in range(2 * size) if k != i]
+        paid.append(-log_share([dot(z[i], z[k]) / tau for k in others], others.index(partner)))
+    return paid[:size], paid[size:]
+
+
+def halved(x: Matrix) -> Matrix:
+    """The larger of every two steps, one by one; a last odd step is dropped."""
+    return [[max(u, v) for u, v in zip(x[t], x[t + 1], strict=True)] for t in range(0, len(x) - 1, 2)]
+
+
+def ts_forecast(given: Mapping[str, Any], p: Any) -> Slow:
+    """Yue et al. 2022, eq. 1 to 3 and algorithm 1."""
+    x, y = given["sequence"], given["other_sequence"]
+    size = len(x)
+    alpha = (1.0 if p.normalise else 0.0) if p.as_released else p.alpha
+    instance, temporal = [0.0] * (2 * size), [0.0] * (2 * size)
+    count = 0
+    while True:
+        u, v = x, y
+        if p.normalise and not p.as_released:
+            u, v = ([[unit(step) for step in series] for series in z] for z in (x, y))
+        steps = len(u[0])
+        for t in range(steps):
+            both = among([series[t] for series in u], [series[t] for series in v], p.temperature)
+            instance = [s + paid / steps for s, paid in zip(instance, both[0] + both[1], strict=True)]
+        for i in range(size if steps > 1 else 0):
+            for view, paid in enumerate(among(u[i], v[i], p.temperature)):
+                temporal[view * size + i] += mean(paid)
+        count += 1
+        if steps == 1 or count == p.scales:
+            break
+        x, y = [halved(series) for series in x], [halved(series) for series in y]
+    per = {"instance": [s / count for s in instance], "temporal": [s / count for s in temporal]}
+    return Slow(per, alpha * mean(per["instance"]) + (1 - alpha) * mean(per["temporal"]))
+
+
+def ts_moco(given: Mapping[str, Any], p: Any) -> Slow:
+    """He et al. 2020, eq. 1, with cosines on demand; as released, the bank's columns are made unit instead."""
+    a, keys, bank = given["a"], given["teacher"], given["bank"]
+    if p.normalise:
+        a, keys = [unit(x) for x in a], [unit(x) for x in keys]
+        columns = [list(column) for column in zip(*bank, strict=True)]
+        bank = (
+            [list(row) for row in zip(*[unit(column) for column in columns], strict=True)]
+            if p.as_released
+            else [unit(x) for x in bank]
+        )
+    scores = [[dot(x, key), *[dot(x, n) for n in bank]] for x, key in zip(a, keys, strict=True)]
+    paid = []
+    for i, (own, *rest) in enumerate(scores):
+        paid.append(-log_share([(own - margin(given, p, i)) / p.temperature, *[s / p.temperature for s in rest]], 0))
+    return Slow({"": paid}, mean(paid), scores, [[P] + [N] * len(bank)] * len(a))
+
+
+REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "ts_forecast": ts_forecast,
+    "ts_moco": ts_moco,
+    "whitenedcse": whitenedcse,
+}
