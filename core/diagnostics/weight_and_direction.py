@@ -30,7 +30,7 @@ class Moves:
     title="Weight and direction",
     source="Dai et al. 2026, arXiv:2510.14824: a reranking gradient is a weight times a direction",
     values="weight 0 (nothing to be done) to 1; against the no 0 (the yes alone) to 1 (its lead over the no)",
-    chance="at equal logits of N: 1 - 1/N for the relevant one and 1/N for others by the softmax; ½ for all by yes or no",
+    chance="at equal logits of N, softmax: 1 - 1/N for the relevant one, 1/N for others; yes or no: ½ for each",
     papers=("sft_vs_cl",),
 )
 def weight_and_direction(yes: Array, no: Array) -> Moves:
