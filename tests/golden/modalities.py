@@ -11,6 +11,7 @@ from core.losses.cwcl import CWCL, cwcl
 from core.losses.lco_emb import LCOEmb, lco_emb
 from core.losses.m3col import M3Col, MultiSClip, m3col, multi_sclip
 from core.losses.sample4geo import Sample4Geo, sample4geo
+from core.losses.secla import SECLA, secla
 from core.losses.symile import PairwiseClip, Symile, pairwise_clip, symile
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
@@ -107,7 +108,30 @@ def mixed_across(z: Golden, case: str) -> None:
     close_gradients(z, value, {f"{case}_grad_a": a, f"{case}_grad_b": b})
 
 
+def bags_and_tags(z: Golden, case: str) -> None:
+    """Zero vectors stand for what is absent; where nothing is, the released code and the formula are the same."""
+    size, form = case.split("_", 1)
+    equal = "eq_" if form == "eq" else ""
+    faces, names = leaf(z[f"{size}_{equal}face"]), leaf(z[f"{size}_{equal}name"])
+    alpha = 0 if form == "both_full" else float(z["alpha"])
+    p = SECLA(alpha=alpha, agreement="full" if form.endswith("full") else "diag", as_released=not equal)
+    paid = secla(faces, names, p)
+    if form.startswith("l_"):
+        part = {"l_face": "tags", "l_name": "bags"}.get(form, "agree")
+        close(paid.terms[part].per.mean(), z[case])
+        return
+    value = paid.terms["agree"].per.mean() if form == "agree_only_diag" else paid.total()
+    close(value, z[f"{case}_loss"])
+    close_gradients(z, value, {f"{case}_gface": faces, f"{case}_gname": names})
+
+
 FAMILIES = (
+    Family(
+        "secla",
+        r"N\d+_(?:eq_)?(?:face|name)|alpha",
+        r"(N\d+_(?:both_full|agree_diag|agree_full|agree_only_diag|eq))_(?:loss|gface|gname)|(N\d+_l_\w+)",
+        bags_and_tags,
+    ),
     Family(
         "m3col",
         r"N\d+_(?:a|b|perm|lam|n_fixed_points)|meta_json",

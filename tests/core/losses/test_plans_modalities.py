@@ -12,6 +12,7 @@ from core.losses.lco_emb import LCOEmb, lco_emb
 from core.losses.m3col import M3Col, MultiSClip, m3col, multi_sclip
 from core.losses.registry import LOSSES
 from core.losses.sample4geo import Sample4Geo, sample4geo
+from core.losses.secla import SECLA, secla
 from core.losses.symile import PairwiseClip, Symile, pairwise_clip, symile
 from core.streams import stream
 from tests.core.losses.batches import example
@@ -177,3 +178,35 @@ def test_multi_sclip_is_clip_where_the_other_modality_holds_its_items_apart():
     paid = multi_sclip(torch.stack([a, apart]), p)
     theirs = clip(a, apart, Clip(temperature=0.02)).total()
     assert_close(paid.terms["0.there"].value() + paid.terms["0.back"].value(), theirs)
+
+
+def test_secla_of_bags_of_one_is_clip_in_both_directions():
+    a, b = example("a", 0), example("b", 0)
+    paid = secla(a[:, None], b[:, None], SECLA(temperature=0.07, alpha=10))
+    assert_close(paid.total(), 2 * clip(a, b, Clip(temperature=0.07)).total())
+    assert paid.terms["agree"].per.abs().max() < 1e-24
+
+
+def test_absent_members_of_secla_have_no_part_whatever_stands_in_their_place():
+    bags, tags = example("bags", 0), example("tags", 0)
+    masks = {"bag_mask": example("bag_mask", 0), "tag_mask": example("tag_mask", 0)}
+    other = [torch.where(m[..., None], x, 9.0) for x, m in zip((bags, tags), masks.values(), strict=True)]
+    p = SECLA(agreement="full")
+    assert_close(secla(*other, p, **masks).total(), secla(bags, tags, p, **masks).total())
+    longer = [torch.cat([x, 7 + 0 * x[:, :2]], dim=1) for x in (bags, tags)]
+    wider = {name: torch.nn.functional.pad(mask, (0, 2), value=False) for name, mask in masks.items()}
+    assert_close(secla(*longer, p, **wider).total(), secla(bags, tags, p, **masks).total())
+
+
+def test_secla_as_released_lets_an_absent_member_win_wherever_all_others_are_opposed():
+    bag, tag = torch.tensor([[[-1.0], [0.0]]]), torch.tensor([[[1.0]]])
+    mask = torch.tensor([[True, False]])
+    fair, released = (secla(bag, tag, SECLA(as_released=x), bag_mask=mask).pairs for x in (False, True))
+    assert [float(pairs.scores) for pairs in fair] == [-1, -1]
+    assert [float(pairs.scores) for pairs in released] == [0, -0.5]
+
+
+def test_secla_takes_the_members_of_a_bag_in_any_order():
+    bags, tags = example("bags", 0), example("tags", 0)
+    p = SECLA()
+    assert_close(secla(bags.flip(1), tags.roll(1, dims=1), p).total(), secla(bags, tags, p).total())

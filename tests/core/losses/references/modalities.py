@@ -176,6 +176,35 @@ def multi_sclip(given: Mapping[str, Any], p: Any) -> Slow:
     return round_the_modalities(parts)
 
 
+def secla(given: Mapping[str, Any], p: Any) -> Slow:
+    """Qu et al. 2023: the best match of each name in a bag of faces, and of each face in a bag of names."""
+    size = len(given["bags"])
+
+    def present(name: str, mask: str) -> list[Matrix]:
+        found = zip(given[name], given.get(mask, [[True] * len(given[name][0])] * size), strict=True)
+        bags = [list(zip(*row, strict=True)) for row in found]
+        if p.as_released:
+            return [[[v * kept for v in x] for x, kept in bag] for bag in bags]
+        return [[x for x, kept in bag if kept] for bag in bags]
+
+    faces, names = present("bags", "bag_mask"), present("tags", "tag_mask")
+
+    def score(x: Matrix, y: Matrix) -> float:
+        return mean([max(dot(u, v) for v in y) for u in x])
+
+    s = [[score(names[i], faces[j]) for j in range(size)] for i in range(size)]
+    r = [[score(faces[i], names[j]) for j in range(size)] for i in range(size)]
+    scale = len(faces[0]) / len(names[0]) if p.as_released else 1
+    find = [[-share_of([v / p.temperature for v in row], i) for i, row in enumerate(m)] for m in (s, r)]
+    if p.agreement == "diag":
+        agree = [(s[i][i] - scale * r[i][i]) ** 2 for i in range(size)]
+    else:
+        agree = [mean([(s[i][j] - scale * r[j][i]) ** 2 for j in range(size)]) for i in range(size)]
+    roles = [[P if i == j else N for j in range(size)] for i in range(size)]
+    total = mean(find[0]) + mean(find[1]) + p.alpha * mean(agree)
+    return Slow({"tags": find[0], "bags": find[1], "agree": agree}, total, s, roles, ((r, roles),))
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
     "cwcl": cwcl,
     "lco_emb": lco_emb,
@@ -183,5 +212,6 @@ REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
     "multi_sclip": multi_sclip,
     "pairwise_clip": pairwise_clip,
     "sample4geo": sample4geo,
+    "secla": secla,
     "symile": symile,
 }
