@@ -119,7 +119,9 @@ def rank(entry: LossEntry, text: str) -> int | None:
 
 def kin(entry: LossEntry) -> int:
     """How many losses are a step away: those it is related to, and those that name it as a relative."""
-    return len(set(entry.relations) | {other.key for other in LOSSES if entry.key in other.relations})
+    return len(
+        (set(entry.relations) & set(LOSSES.keys())) | {other.key for other in LOSSES if entry.key in other.relations}
+    )
 
 
 def find(text: str = "", family: str = "all", have: Collection[str] = ()) -> list[LossEntry]:
@@ -132,7 +134,12 @@ def find(text: str = "", family: str = "all", have: Collection[str] = ()) -> lis
         family: one of `FAMILIES`, or "all".
         have: names out of `WORDS`; nothing chosen narrows nothing.
     """
-    answers = ((rank(entry, text), -kin(entry), plain(entry.title), entry) for entry in LOSSES)
+    close: dict[str, set[str]] = {entry.key: set() for entry in LOSSES}
+    for entry in LOSSES:
+        for key in close.keys() & entry.relations.keys():
+            close[key].add(entry.key)
+            close[entry.key].add(key)
+    answers = ((rank(entry, text), -len(close[entry.key]), plain(entry.title), entry) for entry in LOSSES)
     kept = [
         (place, kinship, title, entry)
         for place, kinship, title, entry in answers

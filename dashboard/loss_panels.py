@@ -12,7 +12,7 @@ from dashboard import words
 from dashboard.charts.anchors import anchors
 from dashboard.charts.curve import curve
 from dashboard.charts.gradient import pull_push
-from dashboard.charts.microscope import HEIGHT
+from dashboard.charts.microscope import HEIGHT, MOST
 from dashboard.charts.microscope import microscope as dots_chart
 from dashboard.charts.push import push, rank_labels
 from dashboard.charts.surface import surface as surface_chart
@@ -88,8 +88,10 @@ def _told(seen: Dots) -> str:
         "excluded": lambda n: f"✕ {n} left out",
         "pair": lambda n: f"● {n} with no role",
     }
-    counts = {name: int(seen.of(name).sum()) for name in marks}
-    return ", ".join(marks[name](words.count(n)) for name, n in counts.items() if n)
+    counts = {name: seen.counts[name] for name in marks}
+    drawn = sum(min(n, MOST) for n in counts.values())
+    some = f"; {words.count(drawn)} of them are drawn" if drawn < sum(counts.values()) else ""
+    return ", ".join(marks[name](words.count(n)) for name, n in counts.items() if n) + some
 
 
 def microscope(p: Params, seen: Look, weight: str) -> None:

@@ -1,5 +1,6 @@
 """From a loss and a batch made for it to what the Losses page shows, cached; and from a loss to Play."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,21 +28,33 @@ from dashboard.settings import DATA
 from dashboard.view import Losses, View
 
 NEAR = 0.2
-LEVELS = ("negative", "easy", "semi-hard", "hard")  # by `Hardness`: without a positive there is nothing to be hard for
-ROLES = ("partner", "synthetic")
+BRINGABLE = {"a", "b", "modalities", "joint", "labels", "bags", "other_bags"}  # what other data could change
+# The roles in their order, but for a negative: its place, and those after it, say how hard it is, by `Hardness`; one
+# that has no positive beside it is hard for nobody.
+NAMES = ("excluded", "positive", "negative", "easy", "semi-hard", "hard", "partner", "synthetic", "pair")
 
 
 @dataclass(frozen=True)
 class Dots:
-    """The pairs of all tables, one after the other: `scores`, `push` (above 0 apart) and `group`, (n,) each."""
+    """The pairs of all tables: `scores`, `push` (above 0 apart), and `code`, their place in `NAMES`, (n,) each."""
 
     scores: np.ndarray
     push: np.ndarray
-    group: tuple[str, ...]
+    code: np.ndarray
+
+    @property
+    def group(self) -> list[str]:
+        """(n,) what each pair is called."""
+        return np.array(NAMES, dtype=object)[self.code].tolist()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many pairs are called so."""
+        return dict(zip(NAMES, np.bincount(self.code, minlength=len(NAMES)).tolist(), strict=True))
 
     def of(self, *groups: str) -> np.ndarray:
         """(n,) whether a pair is of one of the groups."""
-        return np.isin(np.array(self.group, dtype=object), groups)
+        return np.isin(np.arange(len(NAMES)), [NAMES.index(group) for group in groups])[self.code]
 
 
 @dataclass(frozen=True)
@@ -73,22 +86,20 @@ def sample_of(now: Losses, seed: int) -> Sample:
     return Sample(now.n, now.closeness, seed, now.dim, now.spread)
 
 
-def groups(layer: Layer, width: float, both: bool = False) -> list[str]:
-    """(A * C,) what each pair is called: a name out of `charts.microscope.MARKS`."""
-    if not bool((layer.role > 0).any()):
-        return ["pair"] * layer.role.numel()
-    level = hardness(layer.pairs, width, both=both)
-    names = np.array(["excluded", "positive", *LEVELS, *ROLES])
+def codes(layer: Layer, width: float, both: bool = False) -> np.ndarray:
+    """(A * C,) what each pair is called, as places in `NAMES`."""
     role = layer.role.flatten().numpy()
-    code = np.where(role == Role.NEGATIVE, 2 + level.flatten().numpy(), np.where(role > Role.NEGATIVE, role + 3, role))
-    return names[code].tolist()
+    if not (role > 0).any():
+        return np.full(len(role), NAMES.index("pair"))
+    level = hardness(layer.pairs, width, both=both).flatten().numpy()
+    return np.where(role == Role.NEGATIVE, 2 + level, np.where(role > Role.NEGATIVE, role + 3, role)).astype(int)
 
 
 def _dots(layers: tuple[Layer, ...], width: float, both: bool) -> Dots:
     scores, push = (
         torch.cat([getattr(layer, name).flatten() for layer in layers]).numpy() for name in ("scores", "push")
     )
-    return Dots(scores, push, tuple(name for layer in layers for name in groups(layer, width, both)))
+    return Dots(scores, push, np.concatenate([codes(layer, width, both) for layer in layers]))
 
 
 @st.cache_resource(max_entries=60, show_spinner=False)
@@ -145,16 +156,28 @@ def _with(view: View, p: Params) -> View:
     return view.model_copy(update={"loss": p, "encoder": encoder, "parent": "", "from_step": 0, "at": -1})
 
 
-@lru_cache(maxsize=200)
 def way_to_play(p: Params, now: View) -> tuple[View | None, str]:
     """The view that trains this loss on Play, and what its data are called; or none, and the sentence that says why.
 
     The data that Play stands on come first, then its presets, these without a mixing.
     """
+    found, said = _way(p, now.model_copy(update={"losses": Losses()}))
+    return found and found.model_copy(update={"losses": now.losses}), said
+
+
+def _tries(now: View) -> Iterator[tuple[str, View]]:
+    yield "the data you have there", now
     plain = now.model_copy(update={"mixing": View().mixing, "lane": View().lane})
-    tries = {"the data you have there": now} | {title: on_data(plain, link) for title, link in DATA.items()}
+    yield from ((title, on_data(plain, link)) for title, link in DATA.items())
+
+
+@lru_cache(maxsize=200)
+def _way(p: Params, now: View) -> tuple[View | None, str]:
     reasons = []
-    for title, view in tries.items():
+    others_may_do = set(LOSSES.of(p).needed) <= BRINGABLE
+    for title, view in _tries(now):
+        if reasons and not others_may_do:
+            break
         try:
             asked_for = _with(view, p)
             check_fit(asked_for.recipe(), data_of(asked_for.recipe()))

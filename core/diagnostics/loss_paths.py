@@ -14,7 +14,7 @@ from core.losses.registry import LOSSES
 from core.paid import Role
 from core.vocabulary import VOCABULARY
 
-EDGE, POINTS, CELLS, MANY = 0.995, 33, 11, 20_000
+EDGE, POINTS, CELLS, MANY = 0.995, 33, 11, 10_000
 SCORES, SAME = "candidate_scores", 1e-9
 
 
@@ -70,7 +70,7 @@ class Path:
 
     @property
     def large(self) -> bool:
-        """Whether the loss looks at so many scores that half of the places have to do."""
+        """Whether the loss looks at so many scores that fewer places have to do."""
         return self.scores > MANY
 
     @property
@@ -222,7 +222,7 @@ class Along:
 
 def along(road: Path) -> Along:
     """The negative from far to near, through where it stands, everything else where it is."""
-    points = POINTS // 2 + 1 if road.large else POINTS
+    points = POINTS * 2 // 3 if road.large else POINTS
     low, high = road.ends
     even = torch.linspace(low, high, points, dtype=torch.float64)
     at = torch.cat([even, torch.tensor([road.at], dtype=torch.float64)]).clamp(low, high).unique()

@@ -12,7 +12,7 @@ from dashboard.charts.axes import frame, scale, words
 from dashboard.charts.chart import Chart, points
 from dashboard.words import count, number
 
-HEIGHT, MOST, GLIDES = 400, 1500, 1200
+HEIGHT, MOST, GLIDES = 400, 800, 1200
 CROSS = "path://M18,8L50,40L82,8L92,18L60,50L92,82L82,92L50,60L18,92L8,82L40,50L8,18Z"
 
 

@@ -1,9 +1,9 @@
-"""`python -m tests.bench [training losses maps pages emoji lab]`: ratios measured side by side, against the goals."""
+"""`python -m tests.bench [training losses maps pages emoji lab losses_page]`: ratios side by side, against goals."""
 
 import importlib
 import sys
 
-NAMES = ("training", "losses", "maps", "pages", "emoji", "lab")
+NAMES = ("training", "losses", "maps", "pages", "emoji", "lab", "losses_page")
 
 
 def main(asked: list[str]) -> int:
