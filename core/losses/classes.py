@@ -18,9 +18,10 @@ def mean_over(values: Tensor, taken: Tensor) -> Tensor:
     return values.masked_fill(~taken, 0).sum(dim=1) / taken.sum(dim=1).clamp_min(1)
 
 
-def share_of(anchors: Tensor) -> Tensor:
+def share_of(anchors: Tensor, dtype: torch.dtype) -> Tensor:
     """(A,) weights that make a sum the mean over the `anchors` (A,) named, all 0 where there are none."""
-    return anchors / anchors.sum().clamp_min(1)
+    taken = anchors.to(dtype)
+    return taken / taken.sum().clamp_min(1)
 
 
 def same_class(labels: Tensor) -> tuple[Tensor, Tensor]:

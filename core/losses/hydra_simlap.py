@@ -76,7 +76,7 @@ def hydra_simlap(
     asked = less_margin(scores, partner, p.margin if margin is None else margin) / p.temperature
     others = log_sum(asked, role == Role.NEGATIVE)
     paid = F.softplus(others[:, None] - asked).masked_fill(~partner, 0).sum(dim=1)
-    return Paid({"": Term(paid, weight=1 / partner.sum().clamp_min(1).to(paid.dtype))}, (Pairs(scores, role),))
+    return Paid({"": Term(paid, weight=1 / partner.sum().to(paid.dtype).clamp_min(1))}, (Pairs(scores, role),))
 
 
 def _gated_cosine(a: Tensor, gate: Tensor) -> Tensor:

@@ -1,9 +1,20 @@
 """SimLAP, SBCL, SepCLR, Core-tuning by their authors' code; AMCL, COCONUT as independent values of the formulas."""
 
+import random
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from core.losses.amcl import AMCL, amcl
+from core.losses.coconut import NSPT, NTPT, MultiModal, coconut_mm, coconut_nspt, coconut_ntpt
+from core.losses.core_tuning import CoreTuning, core_tuning
 from core.losses.hydra_simlap import HydraSimLAP, hydra_simlap
 from core.losses.sbcl import SBCL, sbcl
+from core.losses.sepclr import SepCLR, sepclr
 from core.losses.supcon import SupCon, supcon
-from tests.golden.families import Family, Golden, close, close_gradients, leaf
+from core.procedures.hard_pairs import HardMixing, HardPairs, hard_pair_mixing, hard_pairs
+from tests.golden.families import Family, Golden, close, close_gradients, leaf, same
 
 N = r"N\d+"
 
@@ -29,7 +40,86 @@ def subclasses(z: Golden, case: str) -> None:
     close_gradients(z, value, {f"{case}__grad_f": f})
 
 
+def focal(z: Golden, case: str) -> None:
+    a = leaf(z[f"{case}__f"])
+    value = core_tuning(a, z[f"{case}__y"], CoreTuning(as_released=True)).total()
+    close(value, z[f"{case}__loss"].to(a.dtype))
+    close_gradients(z, value, {f"{case}__grad_f": a})
+
+
+def mixing(z: Golden, case: str) -> None:
+    """The authors' draws: an order by `random` and shares by numpy, both of seed 0, negatives first."""
+    x, y = z[f"{case}__feat"], z[f"{case}__y"]
+    found, _ = hard_pairs(x, y, HardPairs(as_released=True))
+    assert torch.equal(found, z[f"{case}__code_hard_pos_idx"])
+    found, _ = hard_pairs(x, y, HardPairs())
+    several = (y[:, None] == y[None, :]).sum(dim=1) > 1
+    assert torch.equal(found[several], z[f"{case}__true_hard_pos_idx"][several])
+    order = list(range(len(y)))
+    random.Random(0).shuffle(order)
+    share, other = torch.from_numpy(np.random.RandomState(0).beta(1, 1, (2, len(y)))).to(x.dtype)
+    targets = F.one_hot(y, z[f"{case}__out_y"].shape[1]).to(x.dtype)
+    made = hard_pair_mixing(x, y, targets, torch.tensor(order), share, other, HardMixing(as_released=True))
+    for mine, name in zip(made, ("out_f", "out_y"), strict=True):
+        same(mine, z[f"{case}__{name}"], atol=1e-6)
+
+
+def tuning(z: Golden, case: str) -> None:
+    (mixing if case.startswith("mixup") else focal)(z, case)
+
+
+def both_codes(z: Golden, case: str) -> None:
+    """A part of the loss alone is read off its term, both views being the same where the part is of one."""
+    given = {
+        name: leaf(z[f"{case}__{name}"])
+        for name in ("c1", "c2", "s1", "s2", "x", "y", "c", "s")
+        if f"{case}__{name}" in z
+    }
+    if case.startswith("total"):
+        ones = {"salient": 1, "information_less": 1, "joint": 1} if "unit" in case else {}
+        value = sepclr(*given.values(), z[f"{case}__label"], SepCLR(**ones)).total()
+    else:
+        first = next(iter(given.values()))
+        last = list(given.values())[-1]
+        column = first.reshape(len(first), -1)
+        own = [last.reshape(len(last), -1)] * 2
+        every = torch.ones(len(first), dtype=torch.int64)
+        attribute = z.get(f"{case}__attr")
+        other = last if case.startswith("align") else column
+        terms = sepclr(column, other, *own, every, SepCLR(joint=1), targets=attribute).terms
+        part = case.rsplit("_", 1)[0]
+        name = {"align": "common.align", "uniform": "common.uniform", "jem": "joint", "sup_align": "supervised"}[part]
+        value = terms[name].value() / (2 if part == "uniform" else 1)
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_{name}": x for name, x in given.items()})
+
+
+def of_the_formula(z: Golden, case: str) -> None:
+    names = next(names for names in (("h", "t"), ("a", "x"), ("z", "zp", "tau")) if f"{case}__{names[0]}" in z)
+    given = {name: leaf(z[f"{case}__{name}"]) for name in names}
+    y, anchor = z.get(f"{case}__y"), z.get(f"{case}__anchor")
+    if case.startswith("amcl"):
+        paid = amcl(*given.values(), AMCL())
+    elif case.startswith("coconut_mm"):
+        paid = coconut_mm(*given.values(), y, MultiModal())
+    elif case.startswith("coconut_nspt"):
+        paid = coconut_nspt(*given.values(), y, anchor, NSPT())
+    else:
+        paid = coconut_ntpt(*given.values(), y, anchor, NTPT())
+    close(paid.total(), z[f"{case}__loss"])
+    close_gradients(z, paid.total(), {f"{case}__grad_{name}": x for name, x in given.items()})
+
+
 FAMILIES = (
     Family("hydra_simlap", "meta_json", rf"(simlap_(?:\w+_)?{N})__\w+", gated),
     Family("sbcl", "meta_json", rf"((?:supcon|sbcl_plain|sbcl_rank)_{N})__\w+", subclasses),
+    Family("core_tuning", "meta_json", rf"((?:focal_supcon|mixup)_{N})__\w+", tuning),
+    Family("sepclr", "meta_json", rf"((?:align|uniform|jem|sup_align|total|total_unit)_{N})__\w+", both_codes),
+    Family(
+        "formula_only_01_15",
+        "meta_json",
+        rf"((?:coconut_nspt|coconut_ntpt|coconut_mm|amcl_eq21)_{N})__\w+",
+        of_the_formula,
+        left_out={rf"msd_albef_{N}__\w+": "the loss of paper 10 is not in the registry yet"},
+    ),
 )
