@@ -2,9 +2,12 @@
 
 import torch
 
+from core.losses.autotcl import MMD, AutoTCL, autotcl
+from core.losses.registry import LOSSES
 from core.losses.ts_forecast import TSForecast, TSMoCo, ts_forecast, ts_moco
 from core.losses.whitenedcse import WhitenedCSE, whitenedcse
 from core.procedures.group_whitening import GroupWhitening, group_whitening, whitening_matrix
+from core.streams import stream
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
 
@@ -57,7 +60,35 @@ def series_and_queue(z: Golden, case: str) -> None:
     close_gradients(z, value, {f"{case}__grad_q": q, f"{case}__grad_k": k})
 
 
+def series(z: Golden, case: str) -> None:
+    """The parts of AutoTCL; the helpers of instances and steps are the first scale of the hierarchy."""
+    size, kind = case.split("_", 1)
+    z1, z2 = leaf(z[f"{size}_z1"]), leaf(z[f"{size}_z2"])
+    given = {"sequence": z1, "other_sequence": z2}
+    start = torch.tensor(0)
+    if kind == "mmdx":
+        value = LOSSES["mmd"].pay(given, MMD(), stream(0, "golden")).total()
+    elif kind in ("inst", "temp"):
+        value = ts_forecast(z1, z2, TSForecast(alpha=float(kind == "inst"), scales=1)).total()
+    elif kind.startswith("local"):
+        p = AutoTCL(windows=int(kind.split("_k")[1]), local=1.0, as_released=True)
+        value = autotcl(z1, z2, start, p).terms["local"].value()
+    else:
+        p = AutoTCL(temperature=0.2 if kind.endswith("t0.2") else 1.0, local=0)
+        value = autotcl(z1, z2, start, p).total()
+    close(value, z[f"{case}_loss"])
+    found = {f"{case}_g1": z1, f"{case}_g2": z2}
+    close_gradients(z, value, {name: x for name, x in found.items() if name in z})
+
+
 FAMILIES = (
+    Family(
+        "autotcl",
+        r"N\d+_z[12]",
+        r"(N\d+_(?:infoNCE(?:_t[\d.]+)?|mmdx|local_infoNCE_k\d+|inst|temp))_(?:loss|g1|g2)",
+        series,
+        left_out={r"N\d+_[Ll]1[Oo]ut_\w+": "DCL, whose numbers 1e-5 and 1e-6 shift inside the released logarithm"},
+    ),
     Family("ts_forecast", "meta_json", r"(\w+?_N\d+)__\w+", series_and_queue),
     Family(
         "whitenedcse",

@@ -146,7 +146,56 @@ def ts_moco(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid), scores, [[P] + [N] * len(bank)] * len(a))
 
 
+def largest(series: Matrix) -> Vector:
+    return [max(column) for column in zip(*series, strict=True)]
+
+
+def windows_of(series: Matrix, start: int, p: Any) -> float:
+    """The mean over the windows: the next one is to be found among those beyond the neighbours of this one."""
+    steps = [unit(step) for step in series]
+    count = min(p.windows, len(steps))
+    each = len(steps) // count
+    start %= len(steps) - count * each + 1
+    z = [largest(steps[start + w * each : start + (w + 1) * each]) for w in range(count)]
+    paid = []
+    for w in range(count if count > 1 else 0):
+        partner = w + 1 if w + 1 < count else w - 1
+        middle = min(max(w, 1), max(count - 2, 1))
+        far = [v for v in range(count) if abs(v - middle) > 1]
+        paid.append(-log_share([dot(z[w], z[v]) / p.temperature for v in [partner, *far]], 0))
+    return mean(paid) if paid else 0.0
+
+
+def autotcl(given: Mapping[str, Any], p: Any) -> Slow:
+    """Zheng et al. 2024: whole series one way, and the windows of each series."""
+    x, y = ([unit(largest(series)) for series in given[name]] for name in ("sequence", "other_sequence"))
+    asked = [margin(given, p, i) for i in range(len(x))]
+    whole, scores, roles = one_way(x, y, asked, p.temperature)
+    local = [windows_of(series, given["window_start"], p) for series in given["sequence"]]
+    if p.as_released:
+        local = [local[0]] + [0.0] * (len(local) - 1)
+    windows = local[0] if p.as_released else mean(local)
+    return Slow({"global": whole, "local": local}, mean(whole) + p.local * windows, scores, roles)
+
+
+def mmd(given: Mapping[str, Any], p: Any) -> Slow:
+    """Gretton et al. 2012, the biased estimate: every entry counts, those on the diagonal too."""
+    x, y = ([largest(series) for series in given[name]] for name in ("sequence", "other_sequence"))
+
+    def kernel(u: Vector, v: Vector) -> float:
+        return sum(math.exp(-(math.dist(u, v) ** 2) / given["bandwidth"] / 2**q) for q in range(5))
+
+    size = range(len(x))
+    paid = [
+        mean([kernel(x[i], x[j]) + kernel(y[i], y[j]) - kernel(x[i], y[j]) - kernel(y[i], x[j]) for j in size])
+        for i in size
+    ]
+    return Slow({"": paid}, mean(paid))
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "autotcl": autotcl,
+    "mmd": mmd,
     "ts_forecast": ts_forecast,
     "ts_moco": ts_moco,
     "whitenedcse": whitenedcse,
