@@ -14,6 +14,7 @@ DESIGN = {
 EMBEDDINGS = (
     "a", "b", "views", "modalities", "joint", "context", "other_context", "heads", "negatives", "bank", "teacher",
     "sequence", "bags", "other_bags", "tags",
+    "augmented", "other_augmented", "other_heads",
 )  # fmt: skip
 SHARES = ("margin", "gate", "node_weight")
 MASKS = ("mask", "bag_mask", "tag_mask", "exclude")
