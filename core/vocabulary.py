@@ -201,6 +201,7 @@ VOCABULARY: Mapping[str, Slot] = {
     "other_sequence": Slot("B T D", "embedding of each time step of each positive", _unit),
     "hardest": Slot("B B", "which candidates are the hardest negatives of each anchor", _mask, constant=True),
     "window_start": Slot("", "step at which the windows of a series begin", _step, True),
+    "compactness": Slot("2 B", "bound of the compactness of each node in either view", _normal),
     "bandwidth": Slot("", "bandwidth of a kernel, held fixed", _positive, constant=True),
     "exclude": Slot("B B", "pairs (a_i, b_j) that take no part; a positive always does", _one_other),
 }

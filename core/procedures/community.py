@@ -1,0 +1,120 @@
+"""Communities of a graph: how strong each is, and the edges and attributes that are kept for its sake."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from core.params import Params
+from core.procedures.registry import procedure
+
+_TINY = 1e-30
+
+
+class CommunityStrength(Params):
+    kind: Literal["community_strength"] = "community_strength"
+
+
+class CommunityEdges(Params):
+    kind: Literal["community_edges"] = "community_edges"
+    drop: float = Field(0.3, ge=0, le=0.9, title="Dropped edges", description="Share of the edges that go on average.")
+    most: float = Field(1, ge=0, le=1, title="Highest drop", description="No edge is dropped with more probability.")
+
+
+class CommunityAttributes(Params):
+    kind: Literal["community_attributes"] = "community_attributes"
+    drop: float = Field(0.1, ge=0, le=0.9, title="Masked attributes", description="Share that is masked on average.")
+    most: float = Field(0.7, ge=0, le=1, title="Highest drop", description="None is masked with more probability.")
+
+
+@procedure(
+    CommunityStrength,
+    title="Community strength",
+    source="Chen et al. 2023, arXiv:2305.04658; what a community adds to the modularity",
+    formula=r"S_c=\frac{m_c}{m}-\Big(\frac{d_c}{2m}\Big)^2",
+    origin="code",
+    papers=("csgcl",),
+)
+def community_strength(graph: Tensor, community: Tensor, p: CommunityStrength) -> Tensor:
+    """Measures how much denser each node's community is than chance, as its part of the modularity.
+
+    Args:
+        graph: (B, B) symmetric adjacency without loops, with at least one edge.
+        community: (B,) community of each node.
+        p: nothing to choose.
+
+    Returns:
+        (B,) strength of each node's community, the same for all its members; below 0 it is looser than chance.
+    """
+    together = (community[:, None] == community[None, :]).to(graph.dtype)
+    ends = graph.sum()
+    inside = together @ (graph * together).sum(dim=1)
+    return inside / ends - ((together @ graph.sum(dim=1)) / ends).square()
+
+
+@procedure(
+    CommunityEdges,
+    title="Edges kept by community",
+    source="Chen et al. 2023, arXiv:2305.04658 (CED)",
+    formula=r"w_{uv}=\begin{cases}S_c&u,v\in c\\-(S_{c(u)}+S_{c(v)})&\text{otherwise}\end{cases},\qquad"
+    r"\Pr=\frac{\hat w_{uv}}{\overline{\hat w}}(1-p)",
+    origin="code",
+    papers=("csgcl",),
+)
+def community_edges(edges: Tensor, community: Tensor, strength: Tensor, p: CommunityEdges) -> Tensor:
+    """Says how surely each edge is kept: most within strong communities, least between them.
+
+    Args:
+        edges: (2, E) both ends of each edge, E >= 1.
+        community: (B,) community of each node.
+        strength: (B,) strength of each node's community.
+        p: share of dropped edges, highest probability to drop.
+
+    Returns:
+        (E,) probabilities to keep; where all edges weigh the same, 1 - drop for each.
+    """
+    one, other = edges
+    within = community[one] == community[other]
+    weight = torch.where(within, strength[one], -(strength[one] + strength[other]))
+    keep = _over_mean(weight - weight.amin()) * (1 - p.drop)
+    return keep.clamp(min=1 - p.most, max=1)
+
+
+@procedure(
+    CommunityAttributes,
+    title="Attributes masked by community",
+    source="Chen et al. 2023, arXiv:2305.04658 (CAV)",
+    formula=r"v=\lvert X\rvert^\top S,\qquad\Pr=\min\Big(\frac{w}{\bar w}p,\,t\Big),\quad "
+    r"w=\frac{\max\log v-\log v}{\max\log v-\min\log v}",
+    origin="code",
+    papers=("csgcl",),
+)
+def community_attributes(x: Tensor, strength: Tensor, p: CommunityAttributes) -> Tensor:
+    """Says how surely each attribute is masked: least those that the nodes of strong communities carry.
+
+    Args:
+        x: (B, C) attributes of the nodes.
+        strength: (B,) strength of each node's community.
+        p: share of masked attributes, highest probability to mask.
+
+    Returns:
+        (C,) probabilities to mask. An attribute without a vote counts as the one with most votes, as released; a vote
+        below 0, which a loose community can cast, counts as none.
+    """
+    votes = (x.abs().T @ strength.to(x.dtype)).clamp_min(0)
+    most = votes.amax()
+    levels = torch.where(votes > 0, votes, most).clamp_min(_TINY).log()
+    return (_over_mean(levels.amax() - levels) * p.drop).clamp(max=p.most)
+
+
+def _over_mean(weight: Tensor) -> Tensor:
+    """`weight`, from 0 up, over its mean; 1 throughout where there is nothing to tell apart."""
+    mean = weight.mean()
+    flat = mean == 0
+    return torch.where(flat, torch.ones_like(weight), weight / torch.where(flat, torch.ones_like(mean), mean))
+
+
+def team_up_share(epoch: float, start: float, most: float) -> float:
+    """How much the strength counts at an epoch: nothing until `start`, then 1 more every 100 epochs, up to `most`."""
+    return min(max(0.0, (epoch - start) / 100), most)
