@@ -50,19 +50,20 @@ def coconut_nspt(a: Tensor, teacher: Tensor, labels: Tensor, rehearsed: Tensor, 
         p: temperature, and whether the positive stands below as well.
 
     Returns:
-        One term per item, (B,), averaged over the rehearsed. Two (B, B) matrices of pairs: the teacher's embeddings
+        One term per item, (B,), averaged over the rehearsed that have a mate. Two (B, B) matrices of pairs: the teacher's embeddings
         as positives, the student's as negatives.
     """
     mates, other = same_class(labels)
     there = rehearsed.bool()
     mates, other = mates & there[:, None], other & there[:, None]
+    counted = mates.any(dim=1)
     to_teacher, to_student = similarity(a, teacher), similarity(a, a)
     pull = to_teacher / p.temperature
     others = log_sum(to_student / p.temperature, other).masked_fill(~there, 0)[:, None]
     below = torch.logaddexp(others, pull) if p.positive_below else others
     paid = mean_over(below - pull, mates)
     shown = (Pairs(to_teacher, _role(mates, Role.POSITIVE)), Pairs(to_student, _role(other, Role.NEGATIVE)))
-    return Paid({"": Term(paid, weight=share_of(there, paid.dtype))}, shown)
+    return Paid({"": Term(paid, weight=share_of(counted, paid.dtype))}, shown)
 
 
 class NTPT(Params):
@@ -93,16 +94,17 @@ def coconut_ntpt(a: Tensor, teacher: Tensor, labels: Tensor, rehearsed: Tensor, 
         p: temperature.
 
     Returns:
-        One term per item, (B,), averaged over the rehearsed; one (B, B) matrix of pairs.
+        One term per item, (B,), averaged over the rehearsed that have a mate; one (B, B) matrix of pairs.
     """
     mates, other = same_class(labels)
     there = rehearsed.bool()
     scores = similarity(a, teacher)
     share = F.log_softmax(without(scores / p.temperature, ~other), dim=1)
-    paid = -mean_over(share, mates & there[:, None])
+    pulled = mates & there[:, None]
+    paid = -mean_over(share, pulled)
     role = torch.where(mates, Role.POSITIVE, torch.where(other, Role.NEGATIVE, Role.EXCLUDED))
     pairs = Pairs(scores, role.masked_fill(~there[:, None], Role.EXCLUDED).to(torch.int8))
-    return Paid({"": Term(paid, weight=share_of(there, paid.dtype))}, (pairs,))
+    return Paid({"": Term(paid, weight=share_of(pulled.any(dim=1), paid.dtype))}, (pairs,))
 
 
 class MultiModal(Params):

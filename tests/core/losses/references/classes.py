@@ -134,7 +134,7 @@ def log_mean_exp(values: list[float]) -> float:
 def replayed(given: Mapping[str, Any], p: Any, negatives: str) -> Slow:
     """Cappellazzo et al. 2024: positives of the teacher, the sum below over either model."""
     h, t, y, there = given["a"], given["teacher"], given["labels"], given["rehearsed"]
-    size, paid = len(h), []
+    size, paid, have = len(h), [], 0
     teacher, student = ([[dot(x, v) for v in z] for x in h] for z in (t, h))
     pulled, pushed = [[X] * size for _ in h], [[X] * size for _ in h]
     for k in range(size):
@@ -148,10 +148,11 @@ def replayed(given: Mapping[str, Any], p: Any, negatives: str) -> Slow:
             below = whole + own if getattr(p, "positive_below", False) else whole
             costs.append(-math.log(own / below))
         paid.append(mean(costs) if costs else 0.0)
+        have += bool(costs)
         for i in others:
             pulled[k][i] = P if i in mates else X if negatives == "student" else N
             pushed[k][i] = N
-    total = sum(paid) / sum(map(bool, there))
+    total = sum(paid) / max(have, 1)
     return Slow({"": paid}, total, teacher, pulled, ((student, pushed),) if negatives == "student" else ())
 
 
