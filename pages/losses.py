@@ -34,13 +34,13 @@ def more() -> None:
             knob("seed")
 
 
-def knobs(both: bool) -> None:
-    """The two knobs of the loss, the batch, and what the dots show, where there are `both` to choose from."""
+def knobs(seen: Look) -> None:
+    """The two knobs of the loss, the batch, and what the dots show; what has no effect here cannot be moved."""
     with st.container(horizontal=True, gap="small"):
         card.front_knobs()
-        knob("losses.closeness")
+        knob("losses.closeness", disabled=seen.motion is None)
         knob("losses.n")
-        knob("losses.weight", disabled=not both)
+        knob("losses.weight", disabled=seen.motion is None or seen.kind != "force")
 
 
 def charts(p: Params, s: Sample, seen: Look) -> None:
@@ -79,7 +79,7 @@ try:
     with right:
         card.card(p, seen)
     st.space("small")
-    knobs(both=seen.moved is not None and seen.kind == "force")
+    knobs(seen)
     charts(p, s, seen)
     st.space("small")
     card.about(p)
