@@ -17,7 +17,7 @@ Temperature = Annotated[
 @diagnostic(
     "coupling",
     title="Negative-positive coupling q",
-    source="Yeh et al. 2022, arXiv:2110.06848, sec. 3: the factor common to all gradients of an anchor; derived anew",
+    source="Yeh et al. 2022, arXiv:2110.06848: the factor common to all gradients of an anchor; derived anew",
     origin="recalled",
     papers=("dcl",),
     values="0 (the anchor learns nothing) to 1 (no coupling, as in DCL)",

@@ -9,7 +9,7 @@ from torch import Tensor
 from core.diagnostics.registry import diagnostic
 from core.paid import Pairs, Role
 
-_SOURCE = "Wang and Liu 2021, arXiv:2012.09740, sec. 3.2"
+_SOURCE = "Wang and Liu 2021, arXiv:2012.09740"
 Temperature = Annotated[
     float, Field(ge=0.01, le=5, title="Temperature τ", description="Smaller gives the hardest negatives more.")
 ]

@@ -11,7 +11,7 @@ from core.diagnostics.registry import diagnostic
 @diagnostic(
     "tolerance",
     title="Tolerance",
-    source="Wang and Liu 2021, arXiv:2012.09740, sec. 4.2; the mean over pairs of one class",
+    source="Wang and Liu 2021, arXiv:2012.09740; the mean over pairs of one class",
     origin="recalled",
     papers=("understanding_cl",),
     values="-1 / (n - 1) at the lowest for one class of n items, to 1 (each class a point)",

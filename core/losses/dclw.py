@@ -26,7 +26,7 @@ class DCLW(Params):
 @loss(
     DCLW,
     title="DCLW (decoupled, weighted)",
-    source="Yeh et al. 2022, arXiv:2110.06848, eq. 7; the weight as in a third-party implementation",
+    source="Yeh et al. 2022, arXiv:2110.06848; the weight as in a third-party implementation",
     origin="code",
     papers=("dcl",),
     family="softmax",

@@ -54,7 +54,7 @@ def _taking_part(a: Tensor, b: Tensor, hardest: Tensor, exclude: Tensor | None) 
 @loss(
     HardContrastive,
     title="Hard contrastive",
-    source=f"{_SOURCE}, sec. 3.4",
+    source=_SOURCE,
     origin="recalled",
     papers=("understanding_cl",),
     family="softmax",
@@ -95,7 +95,7 @@ def hard_contrastive(
 @loss(
     SimpleContrastive,
     title="Simple contrastive",
-    source=f"{_SOURCE}, sec. 3.3 and 3.4 (with the hardest alone: hard simple); the push is a mean, not a sum",
+    source=f"{_SOURCE}, with the hardest alone: hard simple; the push is a mean, not a sum",
     origin="recalled",
     papers=("understanding_cl",),
     family="logistic",

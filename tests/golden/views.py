@@ -9,6 +9,7 @@ from core.diagnostics.forces import forces
 from core.diagnostics.geometry import uniformity
 from core.diagnostics.penalty import relative_penalty
 from core.diagnostics.tolerance import tolerance
+from core.losses.cacr import CACR, CACRMoCo, cacr, cacr_moco
 from core.losses.info_nce import InfoNCE, info_nce
 from core.losses.registry import LOSSES
 from core.losses.understanding_cl import HardContrastive, SimpleContrastive
@@ -79,9 +80,34 @@ def taken_apart(z: Golden, case: str) -> None:
     check(z, case)
 
 
+def attracted_and_repelled(z: Golden, case: str) -> None:
+    """Both terms together or one alone, with weights that carry a gradient; equal weights have no sharpness."""
+    if case.startswith("moco"):
+        against_keys(z, case)
+        return
+    views = leaf(z[f"{case}__z"])
+    sharpness = {word[:2]: float(word[2:]) for word in case.split("_") if re.fullmatch(r"t[pn][\d.]+", word)}
+    p = CACR(positive=sharpness.get("tp", 0), negative=sharpness.get("tn", 0))
+    paid = cacr(views, views.detach(), p)
+    alone = {"ca": "attraction", "cr": "repulsion"}.get(case.split("_")[0])
+    value = paid.terms[alone].value() if alone else paid.total()
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_z": views})
+
+
+def against_keys(z: Golden, case: str) -> None:
+    q, k = leaf(z[f"{case}__q"]), leaf(z[f"{case}__k"])
+    views, keys = F.normalize(q, dim=2), F.normalize(k.detach(), dim=1)
+    p = CACRMoCo(cost="rbf" if "rbf" in case else "euclidean", as_released=True)
+    value = cacr_moco(views, keys, views.detach(), p).total()
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_q": q, f"{case}__grad_k": k})
+
+
 _SIZE = r"(?:N|bs?)\d+"
 FAMILIES = (
     Family("multiview", "meta_json", rf"(\w+?_{_SIZE}(?:_V\d+)?)__\w+", several_views),
+    Family("cacr", "meta_json", rf"(\w+_{_SIZE}(?:_t[pn][\d.]+)*)__\w+", attracted_and_repelled),
     Family(
         "understanding_cl",
         rf"source|{_SIZE}_(?:f|g|labels)",

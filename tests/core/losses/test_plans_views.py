@@ -1,10 +1,12 @@
-"""Plans and identities of weighted DCL and of the losses over several views and over the hardest negatives."""
+"""Plans and identities of weighted DCL and of the losses over several views, of the hardest negatives, and of CACR."""
 
 import math
 
 import pytest
 import torch
 
+from core.diagnostics.forces import forces
+from core.losses.cacr import CACR, CACRMoCo, cacr, cacr_moco
 from core.losses.dcl import DCL, dcl
 from core.losses.dclw import DCLW, dclw
 from core.losses.info_nce import InfoNCE, info_nce
@@ -142,3 +144,77 @@ def test_the_hardest_negative_alone_at_a_low_temperature_is_a_triplet_without_ma
 def test_the_harder_the_negatives_the_more_hard_simple_pays():
     paid = [float(pay(HARD[1][0], SimpleContrastive(hardest=share))) for share in (0.01, 0.25, 0.5, 1.0)]
     assert paid == sorted(paid, reverse=True)
+
+
+def test_without_sharpness_cacr_is_alignment_less_the_mean_distance_of_negatives():
+    z = views(4)
+    d2 = torch.cdist(z.flatten(0, 1), z.flatten(0, 1)).square().unflatten(0, (4, 6)).unflatten(2, (4, 6))
+    near = [d2[x, i, y, i] for x in range(4) for y in range(4) if x != y for i in range(6)]
+    far = [d2[x, i, y, j] for x in range(4) for y in range(x) for i in range(6) for j in range(6) if i != j]
+    paid = cacr(z, z, CACR(positive=0, negative=0)).total()
+    torch.testing.assert_close(paid, torch.stack(near).mean() - torch.stack(far).mean())
+
+
+def test_the_farther_positive_and_the_nearer_negative_have_the_larger_force_where_the_weights_are_held():
+    z = views(4).requires_grad_()
+    paid = cacr(z, z.detach(), CACR(held=True))
+    (scores, role), (force,) = (paid.pairs[0].scores, paid.pairs[0].role), forces(paid)
+    for x in range(24):
+        positive = role[x] == Role.POSITIVE
+        assert (-force[x][positive])[scores[x][positive].argsort()].diff().lt(0).all()
+    for x in range(18):
+        for y in range(x // 6 + 1, 4):
+            own = slice(6 * y, 6 * y + 6)
+            negative = role[x, own] == Role.NEGATIVE
+            assert force[x, own][negative][scores[x, own][negative].argsort()].diff().gt(0).all()
+
+
+def test_the_sharper_the_farther_are_the_positives_and_the_nearer_the_negatives_that_count():
+    z = views(4)
+    pulls, pushes = [], []
+    for sharpness in (0.0, 0.5, 1.0, 3.0, 5.0):
+        terms = cacr(z, z, CACR(positive=sharpness, negative=sharpness)).terms
+        pulls.append(float(terms["attraction"].value()))
+        pushes.append(float(terms["repulsion"].value()))
+    assert pulls == sorted(pulls)
+    assert pushes == sorted(pushes)
+
+
+def test_holding_the_weights_changes_gradients_and_not_what_is_paid():
+    z = views(4).requires_grad_()
+    free, held = (cacr(z, z.detach(), CACR(held=held)).total() for held in (False, True))
+    torch.testing.assert_close(free, held)
+    g, h = (torch.autograd.grad(total, z, retain_graph=True)[0] for total in (free, held))
+    assert float((g - h).abs().max()) > 1e-4
+
+
+def test_the_plan_of_cacr_holds_the_views_as_they_stand():
+    entry, z = LOSSES["cacr_moco"], views(2).requires_grad_()
+    made = entry.complete({"views": z, "teacher": A[:6]}, CACRMoCo(), stream(0, "plan"))["fixed_views"]
+    assert torch.equal(made, z)
+    assert not made.requires_grad
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0])
+def test_against_a_teacher_one_view_of_cacr_is_info_nce_up_to_the_scale(temperature: float):
+    z, keys = views(1), unit(6, 5, 3, torch.float64)
+    paid = cacr_moco(z, keys, z, CACRMoCo(temperature=temperature))
+    expected = 2 * temperature * info_nce(z[0], keys, InfoNCE(temperature=temperature)).total()
+    torch.testing.assert_close(paid.total(), expected)
+
+
+def test_the_view_that_is_farthest_from_its_key_weighs_most():
+    z, keys = views(3).requires_grad_(), unit(6, 5, 3, torch.float64)
+    one = z.detach()[:1].expand(3, -1, -1)
+    costs = cacr_moco(one, keys, one, CACRMoCo()).terms[""].per.reshape(3, 6)
+    torch.testing.assert_close(costs[0], costs[2])
+    weighed = cacr_moco(one, keys, z.detach(), CACRMoCo()).terms[""].per.reshape(3, 6)
+    distance = (z.detach() - keys).square().sum(dim=2)
+    assert torch.equal(weighed.argmax(dim=0), distance.argmax(dim=0))
+    torch.testing.assert_close(weighed.sum(dim=0), costs.sum(dim=0))
+
+
+def test_as_released_the_euclidean_form_grows_with_the_batch():
+    z, keys = views(2), unit(6, 5, 3, torch.float64)
+    mean, summed = (cacr_moco(z, keys, z, CACRMoCo(cost="euclidean", as_released=r)).total() for r in (False, True))
+    torch.testing.assert_close(summed, 6 * mean)

@@ -141,7 +141,61 @@ def simple_contrastive(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid), scores, roles)
 
 
+def softmax(values: Vector) -> Vector:
+    return [math.exp(v - log_sum_exp(values)) for v in values]
+
+
+def squared(x: Vector, y: Vector) -> float:
+    return sum((u - v) ** 2 for u, v in zip(x, y, strict=True))
+
+
+def cacr(given: Mapping[str, Any], p: Any) -> Slow:
+    """Zheng et al. 2023: costs are squared distances, weights grow with that of a positive, fall with a negative's."""
+    z = given["views"]
+    judged = given["fixed_views"] if p.held else z
+    count, size = len(z), len(z[0])
+    pull, push, scores, roles = [], [], [], []
+    for x, i in itertools.product(range(count), range(size)):
+        others = [k for k in range(count) if k != x]
+        w = softmax([p.positive * squared(judged[x][i], judged[k][i]) for k in others])
+        pull.append(sum(u * squared(z[x][i], z[k][i]) for u, k in zip(w, others, strict=True)))
+        rest = [j for j in range(size) if j != i]
+        paid = 0.0
+        for y in range(x + 1, count):
+            v = softmax([-p.negative * squared(judged[x][i], judged[y][j]) for j in rest])
+            paid -= sum(u * squared(z[x][i], z[y][j]) for u, j in zip(v, rest, strict=True))
+        push.append(paid)
+        every = list(itertools.product(range(count), range(size)))
+        scores.append([-squared(z[x][i], z[y][j]) for y, j in every])
+        roles.append([X if y == x or (y < x and j != i) else P if j == i else N for y, j in every])
+    total = p.attraction * mean(pull) + p.repulsion * sum(push) / (size * math.comb(count, 2))
+    return Slow({"attraction": pull, "repulsion": push}, total, scores, roles)
+
+
+def cacr_moco(given: Mapping[str, Any], p: Any) -> Slow:
+    """The released form with a momentum encoder: the queries' costs, weighted over the views by distance."""
+    q, fixed, keys, tau = given["views"], given["fixed_views"], given["teacher"], p.temperature
+    count, size = len(q), len(keys)
+    paid, scores = [], []
+    for x, i in itertools.product(range(count), range(size)):
+        share = softmax([squared(fixed[y][i], keys[i]) / tau for y in range(count)])[x]
+        row = [dot(q[x][i], k) for k in keys]
+        if p.cost == "rbf":
+            cost = 2 * tau * (log_sum_exp([s / tau for s in row]) - row[i] / tau)
+        else:
+            rest = [j for j in range(size) if j != i]
+            near = softmax([dot(fixed[x][i], keys[j]) / tau for j in rest])
+            cost = 1 - row[i] - sum(v * (1 - row[j]) for v, j in zip(near, rest, strict=True))
+        paid.append(share * cost)
+        scores.append(row)
+    roles = [[P if i == j else N for j in range(size)] for _ in range(count) for i in range(size)]
+    total = sum(paid) if p.as_released and p.cost == "euclidean" else sum(paid) / size
+    return Slow({"": paid}, total, scores, roles)
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "cacr": cacr,
+    "cacr_moco": cacr_moco,
     "dclw": dclw,
     "hard_contrastive": hard_contrastive,
     "mv_avg": mv_avg,
