@@ -4,14 +4,20 @@ import torch
 import torch.nn.functional as F
 
 from core.diagnostics.score_record import score_record
+from core.losses.beclr import BECLR, beclr
 from core.losses.feature_transform import FeatureTransform, feature_transform
 from core.losses.hiclr import HiCLR
 from core.losses.interclr import InterCLR, interclr
 from core.losses.mochi import MoCHi, mochi
 from core.losses.moco import MoCo, moco
 from core.losses.registry import LOSSES
+from core.paid import Paid
+from core.procedures.sinkhorn import Sinkhorn, sinkhorn
+from core.procedures.transport import Transport, transport
 from core.streams import stream
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
+
+RAISED = 0.1  # what their code adds to a smoothing that overflows
 
 
 def mixed_negatives(z: Golden, case: str) -> None:
@@ -101,6 +107,48 @@ def other_items(z: Golden, case: str) -> None:
         close(made["memory_picks"].sort().values, z[f"{case}_neg_idx"].sort().values)
 
 
+def spread_views(z: Golden, size: str, sides: str, students: dict[str, torch.Tensor]) -> Paid:
+    """Two views, stacked in theirs, where they are normalised inside; no memory."""
+    two = {name: F.normalize(value, dim=1).unflatten(0, (2, -1)) for name, value in students.items()}
+    taught = z[f"{size}_zt"].unflatten(0, (2, -1))
+    p = BECLR(temperature=float(z["temp"]), repulsion=float(z["lamb_neg"]), sides=sides)
+    none = torch.zeros(*taught.shape[:2], 0, dtype=torch.int64)
+    return beclr(two["gp"], two["gzs"], teacher_views=taught, bank=taught[0], memory_neighbours=none, p=p)
+
+
+def memory_of_clusters(z: Golden, case: str) -> None:
+    """The loss with each choice of sides; the assignment with either sign; the transported prototypes."""
+    size, kind = case.split("_", 1)
+    if kind == "ot":
+        close(transport(z[f"{size}_ot_sup"], z[f"{size}_ot_query"], Transport(**plan_of(z))), z[f"{size}_ot_out"])
+    elif kind == "sk":
+        distance = torch.cdist(z[f"{size}_sk_z"], z[f"{size}_sk_c"])
+        close(distance, z[f"{size}_sk_dist"])
+        for name, asked in {
+            "eps0.05": Sinkhorn(epsilon=0.05, assign_sign="official"),
+            "eps1e-05": Sinkhorn(epsilon=1e-5 + RAISED, assign_sign="official"),
+        }.items():
+            close(sinkhorn(distance, asked), z[f"{size}_sk_Q_{name}"])
+        close(sinkhorn(distance, Sinkhorn(epsilon=0.05)), z[f"{size}_sk_Q_negdist"])
+    else:
+        students = {"gp": leaf(z[f"{size}_p"]), "gzs": leaf(z[f"{size}_zs"])}
+        for sides in ("TT", "ST"):
+            close(spread_views(z, size, sides, students).total(), z[f"{size}_loss_{sides}"])
+        paid = spread_views(z, size, "SS", students)
+        close(paid.terms["attraction"].value(), z[f"{size}_pos"])
+        close(paid.terms["repulsion"].per, z[f"{size}_neg"])
+        close(paid.total(), z[f"{size}_loss"])
+        close_gradients(z, paid.total(), {f"{size}_{name}": value for name, value in students.items()})
+
+
+def plan_of(z: Golden) -> dict[str, float]:
+    return {
+        "epsilon": float(z["ot_reg"]),
+        "iterations": int(z["ot_maxiter"]),
+        "tolerance": float(z["ot_thresh"]),
+    }
+
+
 FAMILIES = (
     Family(
         "mochi",
@@ -127,5 +175,13 @@ FAMILIES = (
         r"meta_json|(?:N|bs?)\d+_(?:q|k|queue_DxK|bank_MxD|bank_labels)",
         r"((?:N|bs?)\d+_(?:random|hard|semihard|semieasy)_m-?[\d.]+)_\w+",
         other_items,
+    ),
+    Family(
+        "beclr",
+        r"temp|lamb_neg|ot_reg|ot_maxiter|ot_thresh",
+        r"((?:N|bs?)\d+_sk)_\w[\w.-]*|((?:N|bs?)\d+_ot)_\w+"
+        r"|((?:N|bs?)\d+_)(?:zt|p|zs|loss|pos|neg|gp|gzs|loss_TT|loss_ST)",
+        memory_of_clusters,
+        left_out={r"(?:N|bs?)\d+_gzt_is_none": "a flag of theirs; here the teacher never has a gradient"},
     ),
 )

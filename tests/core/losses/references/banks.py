@@ -118,7 +118,41 @@ def interclr(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow(per, total, scores, roles, ((met, part),))
 
 
+def beclr(given: Mapping[str, Any], p: Any) -> Slow:
+    """Poulakakis-Daktylidis and Jamali-Rad 2024: each view by the teacher's others and their neighbours; log of a mean.
+
+    The letters say whose embedding of the first view, and of the others, takes part in the push.
+    """
+    taught, bank = given["teacher_views"], given["bank"]
+    count, size = len(taught), len(taught[0])
+    per: dict[str, Any] = {"attraction": []}
+    scores, roles = [], []
+    for v in range(count):
+        for i in range(size):
+            row, role = [], []
+            for w in range(count):
+                near = [taught[w][i], *(bank[place] for place in given["memory_neighbours"][w][i])]
+                row += [dot(given["views"][v][i], n) for n in near]
+                role += [X if w == v else P] * len(near)
+            per["attraction"].append(-mean([s for s, r in zip(row, role, strict=True) if r == P]))
+            scores.append(row)
+            roles.append(role)
+    by = {"S": given["projections"], "T": taught}
+    z = [x for v in range(count) for x in by[p.sides[min(v, 1)]][v]]
+    met = [[dot(x, y) for y in z] for x in z]
+    part = [[X if (i - j) % size == 0 else N for j in range(count * size)] for i in range(count * size)]
+    far = [
+        math.exp(s / p.temperature)
+        for row, role in zip(met, part, strict=True)
+        for s, r in zip(row, role, strict=True)
+        if r == N
+    ]
+    per["repulsion"] = math.log(mean(far))
+    return Slow(per, mean(per["attraction"]) + p.repulsion * per["repulsion"], scores, roles, ((met, part),))
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "beclr": beclr,
     "feature_transform": feature_transform,
     "hiclr": hiclr,
     "interclr": interclr,
