@@ -83,6 +83,10 @@ def _step(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.randint(0, SMALL["T"], shape, generator=g)
 
 
+def _corner(shape: tuple[int, ...], g: Generator) -> Tensor:
+    return torch.randint(0, 2, shape, generator=g)
+
+
 def _rows(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.softmax(torch.randn(shape, generator=g, dtype=torch.float64), dim=-1)
 
@@ -203,5 +207,10 @@ VOCABULARY: Mapping[str, Slot] = {
     "window_start": Slot("", "step at which the windows of a series begin", _step, True),
     "compactness": Slot("2 B", "bound of the compactness of each node in either view", _normal),
     "bandwidth": Slot("", "bandwidth of a kernel, held fixed", _positive, constant=True),
+    "other_maps": Slot("B C H W", "feature maps of each positive, in the same places", _normal),
+    "regions": Slot("N 2", "row and column at which each region of a map begins", _corner, constant=True),
+    "rivals": Slot("N K 2", "row and column of the negatives of each region", _corner, constant=True),
+    "near_maps": Slot("N B C H W", "feature maps that each item is to be near", _normal),
+    "far_maps": Slot("K B C H W", "feature maps that each item is to be far from", _normal),
     "exclude": Slot("B B", "pairs (a_i, b_j) that take no part; a positive always does", _one_other),
 }
