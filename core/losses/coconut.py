@@ -50,8 +50,8 @@ def coconut_nspt(a: Tensor, teacher: Tensor, labels: Tensor, rehearsed: Tensor, 
         p: temperature, and whether the positive stands below as well.
 
     Returns:
-        One term per item, (B,), averaged over the rehearsed that have a mate. Two (B, B) matrices of pairs: the teacher's embeddings
-        as positives, the student's as negatives.
+        One term per item, (B,), averaged over the rehearsed that have a mate. Two (B, B) matrices of pairs: the
+        teacher's embeddings as positives, the student's as negatives.
     """
     mates, other = same_class(labels)
     there = rehearsed.bool()

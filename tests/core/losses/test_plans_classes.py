@@ -123,7 +123,7 @@ def test_sepclr_s_alignment_is_alignment_and_its_joint_entropy_ends_at_the_size_
 def test_the_background_s_salient_code_is_only_drawn_to_zero():
     given = {name: example(name, 0) for name in ("a", "b", "salient", "other_salient", "domain")}
     background = given["domain"] == 0
-    s = given["salient"].requires_grad_()
+    s, _ = given["salient"].requires_grad_(), given["a"].requires_grad_()
     terms = sepclr(**given, p=SepCLR()).terms
     for name, term in terms.items():
         (g,) = torch.autograd.grad(term.value(), s, retain_graph=True, materialize_grads=True)
