@@ -1,8 +1,11 @@
 """Losses over whitened views, sequences and maps, of their authors' own code."""
 
 import torch
+import torch.nn.functional as F
 
 from core.losses.autotcl import MMD, AutoTCL, autotcl
+from core.losses.local_global import LocalGlobal, LocalRegions, local_global, local_regions
+from core.losses.pcl_sr import PCLSR, pcl_sr
 from core.losses.registry import LOSSES
 from core.losses.ts_forecast import TSForecast, TSMoCo, ts_forecast, ts_moco
 from core.losses.whitenedcse import WhitenedCSE, whitenedcse
@@ -81,7 +84,52 @@ def series(z: Golden, case: str) -> None:
     close_gradients(z, value, {name: x for name, x in found.items() if name in z})
 
 
+def feature_maps(z: Golden, case: str) -> None:
+    sr, hr, lr = (leaf(z[f"{case}__{name}"]) for name in ("sr", "hr", "lr"))
+    value = pcl_sr(sr, hr, lr, PCLSR(decoupled=case.startswith("lmcl"))).total()
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_{name}": x for name, x in (("sr", sr), ("hr", hr), ("lr", lr))})
+
+
+def slices(z: Golden, case: str) -> None:
+    """Rows are the slices and both their views, block by block; parts of the volumes follow each other in fours."""
+    x = leaf(z[f"{case}__z"])
+    views = F.normalize(x, dim=-1).unflatten(0, (3, -1))
+    value = local_global(views, torch.arange(views.shape[1]) % 4, LocalGlobal()).total()
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_z": x})
+
+
+def regions(z: Golden, case: str) -> None:
+    """Two views of one image follow each other."""
+    y = leaf(z[f"{case}__y"])
+    maps = y.permute(0, 3, 1, 2)
+    places = (z[f"{case}__{name}_idx"].long() for name in ("pos", "neg"))
+    p = LocalRegions(side=int(case[len("local_reg")]))
+    value = local_regions(maps[::2], maps[1::2], *places, p).total()
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_y": y})
+
+
+def slices_or_regions(z: Golden, case: str) -> None:
+    (slices if case.startswith("global") else regions)(z, case)
+
+
 FAMILIES = (
+    Family(
+        "pcl_sr",
+        "meta_json",
+        r"((?:nce|lmcl)_N\d+)__\w+",
+        feature_maps,
+        left_out={r"dual_D_\w+": "the dual contrast of the discriminator's logits is no loss here yet"},
+    ),
+    Family(
+        "local_global",
+        "meta_json",
+        r"((?:global_exp1|local_reg\dx\d)_bs?\d+)__\w+",
+        slices_or_regions,
+        left_out={r"global_exp2_\w+": "the released sum over volumes is not what the formula of G^D gives"},
+    ),
     Family(
         "autotcl",
         r"N\d+_z[12]",

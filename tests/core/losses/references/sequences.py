@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, dot, margin, mean
+from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, margin, mean
 
 
 def unit(x: Vector, shortest: float = 1e-12) -> Vector:
@@ -193,7 +193,81 @@ def mmd(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid))
 
 
+def at(feature: Any, h: int, w: int) -> Vector:
+    """What all channels of a map hold at one place."""
+    return [channel[h][w] for channel in feature]
+
+
+def alike(x: Any, y: Any) -> float:
+    """The mean over the places of the cosine over the channels."""
+    places = [(h, w) for h in range(len(x[0])) for w in range(len(x[0][0]))]
+    return mean([dot(unit(at(x, h, w), 1e-2), unit(at(y, h, w), 1e-2)) for h, w in places])
+
+
+def pcl_sr(given: Mapping[str, Any], p: Any) -> Slow:
+    """Wu et al. 2023: every positive by itself against all negatives."""
+    near, far = given["near_maps"], given["far_maps"]
+    scores, paid = [], []
+    for i, x in enumerate(given["maps"]):
+        row = [alike(x, group[i]) for group in near + far]
+        rest = [math.exp(s / p.temperature) for s in row[len(near) :]]
+        each = []
+        for s in row[: len(near)]:
+            own = 0.0 if p.decoupled else math.exp(s / p.temperature)
+            each.append(math.log(own + sum(rest)) - s / p.temperature)
+        scores.append(row)
+        paid.append(mean(each))
+    return Slow({"": paid}, mean(paid), scores, [[P] * len(near) + [N] * len(far)] * len(scores))
+
+
+def local_global(given: Mapping[str, Any], p: Any) -> Slow:
+    """Chaitanya et al. 2020, eq. 1, with the negatives of G^D-."""
+    views, part = given["views"], given["labels"]
+    size = len(part)
+    z = [x for view in views for x in view]
+    scores = [[dot(x, y) for y in z] for x in z]
+    roles, paid = [], []
+    for i, row in enumerate(scores):
+        role = []
+        for k in range(len(z)):
+            mine = i % size == k % size
+            role.append(X if i == k else P if mine else X if part[i % size] == part[k % size] else N)
+        far = [s / p.temperature for s, r in zip(row, role, strict=True) if r == N]
+        near = [s / p.temperature for s, r in zip(row, role, strict=True) if r == P]
+        paid.append(-sum(log_share([s, *far], 0) for s in near))
+        roles.append(role)
+    links = len(views) * (len(views) - 1) / 2
+    return Slow({"": paid}, sum(paid) / links / size, scores, roles)
+
+
+def region(feature: Any, corner: list[int], side: int) -> Vector:
+    """The square that begins at the corner, flattened; what would lie beyond the edge repeats the edge."""
+    height, width = len(feature[0]), len(feature[0][0])
+    rows = [min(corner[0] + k, height - 1) for k in range(side)]
+    columns = [min(corner[1] + k, width - 1) for k in range(side)]
+    return unit([v for h in rows for w in columns for v in at(feature, h, w)], 1e-2)
+
+
+def local_regions(given: Mapping[str, Any], p: Any) -> Slow:
+    """Chaitanya et al. 2020, eq. 3: each region against its listed neighbours in both maps."""
+    both = [given["maps"], given["other_maps"]]
+    paid = []
+    for view in (0, 1):
+        for i, own in enumerate(both[view]):
+            each = []
+            for corner, far in zip(given["regions"], given["rivals"], strict=True):
+                x = region(own, corner, p.side)
+                found = [region(both[1 - view][i], corner, p.side)]
+                found += [region(z[i], other, p.side) for z in both for other in far]
+                each.append(-log_share([dot(x, y) / p.temperature for y in found], 0))
+            paid.append(mean(each))
+    return Slow({"": paid}, sum(paid))
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "local_global": local_global,
+    "local_regions": local_regions,
+    "pcl_sr": pcl_sr,
     "autotcl": autotcl,
     "mmd": mmd,
     "ts_forecast": ts_forecast,

@@ -1,0 +1,129 @@
+"""Slices of volumes: whole ones by the part that they show, and regions of two maps of one slice."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Generator, Tensor
+
+from core.losses.banks import exactly
+from core.losses.fields import temperature
+from core.losses.registry import Claims, loss
+from core.losses.scores import similarity, without
+from core.paid import Paid, Pairs, Role, Term
+from core.params import Params
+
+SHORTEST = 1e-2
+GRID = ((0, 0), (0, 2), (0, 4), (2, 0), (2, 2), (2, 4), (4, 0), (4, 2), (4, 4), (1, 1), (1, 3), (3, 1), (3, 3))
+NEXT = 5
+
+
+class LocalGlobal(Params):
+    kind: Literal["local_global"] = "local_global"
+    temperature: float = temperature(0.1)
+
+
+@loss(
+    LocalGlobal,
+    title="Global contrast of slices (G^D-)",
+    source="Chaitanya et al. 2020, arXiv:2006.10511",
+    origin="code",
+    papers=("local_global",),
+    family="softmax",
+    formula=r"\frac1{|L|}\sum_{v}-\log\frac{e^{s_{iv}/\tau}}{e^{s_{iv}/\tau}+\sum_{k:\,c_k\neq c_i}e^{s_{ik}/\tau}}",
+    relations={"nt_xent": "over several views, with the slices of the same part left out of the negatives"},
+    claims=Claims(margin="it takes no margin of its own"),
+    variants=({}, {"temperature": 0.5}),
+)
+def local_global(views: Tensor, labels: Tensor, p: LocalGlobal) -> Paid:
+    """Pulls all views of a slice together and pushes slices of other parts of the volumes away.
+
+    Args:
+        views: (V, B, D) the slice and its views, V >= 2.
+        labels: (B,) the part of its volume that each slice shows.
+        p: temperature.
+
+    Returns:
+        One term per view of each slice, (V * B,), over the number of pairs of views; (V * B, V * B) pairs.
+    """
+    count, size, _ = views.shape
+    flat, part = views.flatten(0, 1), labels.repeat(count)
+    item = torch.arange(size, device=views.device).repeat(count)
+    same = item[:, None] == item[None, :]
+    scores = similarity(flat, flat)
+    role = torch.full(scores.shape, Role.NEGATIVE, dtype=torch.int8, device=scores.device)
+    role = role.masked_fill(part[:, None] == part[None, :], Role.EXCLUDED).masked_fill(same, Role.POSITIVE)
+    role = role.fill_diagonal_(Role.EXCLUDED)
+    asked = scores / p.temperature
+    negative = role == Role.NEGATIVE
+    some = negative.any(dim=1, keepdim=True)
+    rest = torch.logsumexp(without(asked, ~negative & some), dim=1, keepdim=True).masked_fill(~some, -torch.inf)
+    paid = F.softplus(rest - asked).masked_fill(role != Role.POSITIVE, 0).sum(dim=1)
+    return Paid({"": Term(paid, weight=2 / (count * (count - 1) * size))}, (Pairs(scores, role),))
+
+
+class LocalRegions(Params):
+    kind: Literal["local_regions"] = "local_regions"
+    temperature: float = temperature(0.1)
+    side: int = Field(3, ge=1, le=5, title="Side of a region", description="Each is a square of so many places.")
+
+
+def _plan(given: Mapping[str, Tensor], p: LocalRegions, g: Generator) -> dict[str, Tensor]:
+    maps = given["maps"]
+    room = [max(size - min(p.side, size), 0) for size in maps.shape[2:]]
+    grid = torch.tensor(GRID, device=maps.device)
+    places = grid * torch.tensor(room, device=maps.device) // 4
+    apart = (grid[:, None] - grid[None, :]).square().sum(dim=2)
+    others = apart.argsort(dim=1, stable=True)[:, 1 : NEXT + 1]
+    return {"regions": places, "rivals": places[others]}
+
+
+@loss(
+    LocalRegions,
+    title="Local contrast of regions (L^R)",
+    source="Chaitanya et al. 2020, arXiv:2006.10511",
+    origin="code",
+    papers=("local_global",),
+    family="softmax",
+    formula=r"\frac1R\sum_r-\log\frac{e^{s_{rr}/\tau}}"
+    r"{e^{s_{rr}/\tau}+\sum_{n\in N(r)}(e^{s_{rn}/\tau}+e^{s'_{rn}/\tau})}",
+    relations={"info_nce": "among regions of one item's two maps"},
+    claims=Claims(
+        pulls="each map has regions of its own, and no matrix over the items",
+        pushes="each map has regions of its own, and no matrix over the items",
+        margin="it takes no margin of its own",
+    ),
+    variants=({}, {"temperature": 0.5, "side": 1}),
+    plan=_plan,
+    planned=("regions", "rivals"),
+)
+def local_regions(maps: Tensor, other_maps: Tensor, regions: Tensor, rivals: Tensor, p: LocalRegions) -> Paid:
+    """Finds each region of a map in the same place of the other map, among its neighbours in both.
+
+    Args:
+        maps: (B, C, H, W) features of one view.
+        other_maps: (B, C, H, W) those of a view with the same geometry.
+        regions: (N, 2) row and column at which each region begins.
+        rivals: (N, K, 2) those of its negatives.
+        p: temperature and the side of a region.
+
+    Returns:
+        One term per map, (2B,), first of one view, then of the other; summed over the batch, as in the paper.
+    """
+    z = torch.stack([exactly(maps), exactly(other_maps)])
+    own, far = _cut(z, regions, p.side), _cut(z, rivals.flatten(0, 1), p.side)
+    far = far.unflatten(2, rivals.shape[:2])
+    positive = (own[0] * own[1]).sum(dim=-1) / p.temperature
+    negative = torch.einsum("ubnd,vbnkd->ubnvk", own, far).flatten(3) / p.temperature
+    logits = torch.cat([positive.expand(2, -1, -1)[..., None], negative], dim=-1)
+    return Paid({"": Term(-F.log_softmax(logits, dim=-1)[..., 0].mean(dim=2).flatten(), weight=1.0)})
+
+
+def _cut(z: Tensor, corners: Tensor, side: int) -> Tensor:
+    """(2, B, N, side * side * C) unit vectors of the squares of maps (2, B, C, H, W); at an edge they are cut short."""
+    step = torch.arange(side, device=z.device)
+    rows, columns = ((corners[:, q, None] + step).clamp(max=z.shape[3 + q] - 1) for q in (0, 1))
+    found = z[:, :, :, rows[:, :, None], columns[:, None, :]]
+    return F.normalize(found.permute(0, 1, 3, 4, 5, 2).flatten(3), dim=-1, eps=SHORTEST)
