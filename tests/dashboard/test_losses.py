@@ -259,9 +259,7 @@ def test_a_knob_moves_its_own_loss_and_not_the_recipe():
     app = opened("losses", SMALL)
     well(app.select_slider(key="losses.open.margin").set_value(0.2).run())
     assert link_of(app) == SMALL | {"losses.open.margin": "0.2"}
-    assert numbered(LOSSES["info_nce"].formula, InfoNCE(margin=0.2)) in "".join(
-        each.value for each in app.latex
-    )
+    assert numbered(LOSSES["info_nce"].formula, InfoNCE(margin=0.2)) in "".join(each.value for each in app.latex)
 
 
 @pytest.mark.parametrize("kind", KINDS)
