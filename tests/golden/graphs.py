@@ -4,9 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.diagnostics.isotropy import isotropy
 from core.losses.csgcl import CSGCL, csgcl
 from core.losses.nt_xent import NTXent, nt_xent
 from core.losses.pot_gcl import POTGCL, pot_gcl
+from core.losses.simctg import SimCTG, simctg
 from core.procedures.community import (
     CommunityAttributes,
     CommunityEdges,
@@ -25,6 +27,7 @@ from core.procedures.compactness import (
     propagation,
     propagation_range,
 )
+from core.procedures.contrastive_search import ContrastiveSearch, contrastive_search
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
 
@@ -136,6 +139,24 @@ def team_up_or_communities(z: Golden, case: str) -> None:
     (communities if case.startswith("karate") else team_up)(z, case)
 
 
+def tokens(z: Golden, case: str) -> None:
+    """Their contrast of tokens by margin, the isotropy of one text, and what each penalty picks."""
+    size, kind = case.split("_", 1)
+    h, here = leaf(z[f"{size}_h"]), z[f"{size}_ids"] != 0
+    if kind.startswith("sel"):
+        asks = ContrastiveSearch(penalty=float(kind.removeprefix("sel_a")))
+        scores = contrastive_search(*(z[f"{size}_{name}"] for name in ("ctx", "next", "topk_p")), asks)
+        assert torch.equal(scores.argmax(dim=1), z[case])
+    elif kind == "isotropy_row0":
+        close(torch.tensor(isotropy(unit(h)[:1]), dtype=torch.float64), z[case])
+    else:
+        margin = 0.5 if kind == "cl" else float(kind.removeprefix("m"))
+        paid = simctg(unit(h), SimCTG(margin=margin), mask=here).total()
+        close(paid, z[case if kind == "cl" else f"{case}_loss"])
+        if kind != "cl":
+            close_gradients(z, paid, {f"{case}_g": h})
+
+
 SIZED = r"(?:N|bs?)\d+_"
 FAMILIES = (
     Family(
@@ -150,5 +171,14 @@ FAMILIES = (
         rf"({SIZED}(?:infonce|teamup_ep\d+))(?:_g[12])?|(karate_(?:ced_keep|cav_drop)_p[\d.]+)",
         team_up_or_communities,
         left_out={"karate_edge_weight": "raw weights before scaling, checked by the probabilities made of them"},
+    ),
+    Family(
+        "contrastive_search",
+        rf"beam_width|{SIZED}(?:h|ids|ctx|next|topk_p)",
+        rf"({SIZED}(?:m[\d.]+(?=_)|cl|isotropy_row0|sel_a[\d.]+))(?:_loss|_g)?",
+        tokens,
+        left_out={
+            rf"{SIZED}(?:logits|labels|mle|glogits)": "the likelihood of a language model, which contrasts nothing"
+        },
     ),
 )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.core.losses.references.slow import P, Slow, X, margin, mean, two_views
+from tests.core.losses.references.slow import N, P, Slow, X, dot, margin, mean, two_views
 
 
 def csgcl(given: Mapping[str, Any], p: Any, share: float | None = None) -> Slow:
@@ -33,4 +33,24 @@ def pot_gcl(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"contrast": grace.per[""], "compactness": asks}, total, grace.scores, grace.roles)
 
 
-REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {"csgcl": csgcl, "pot_gcl": pot_gcl}
+def simctg(given: Mapping[str, Any], p: Any) -> Slow:
+    """Su et al. 2022: every pair of two present tokens of a sequence pays for being closer than 1 less the margin."""
+    texts = given["sequence"]
+    size, steps = len(texts), len(texts[0])
+    mask = given.get("mask", [[True] * steps] * size)
+    paid, scores, roles = [], [], []
+    for t in range(steps):
+        for b, text in enumerate(texts):
+            scores.append([dot(text[t], x) for x in text])
+            roles.append([N if s != t and mask[b][s] and mask[b][t] else X for s in range(steps)])
+            lacks = [margin(given, p, b) - scores[-1][t] + scores[-1][s] for s in range(steps) if roles[-1][s] == N]
+            paid.append(sum((max(0.0, x) for x in lacks), 0.0))
+    count = sum(role == N for row in roles for role in row)
+    return Slow({"": paid}, sum(paid) / max(count, 1), scores, roles)
+
+
+REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "csgcl": csgcl,
+    "pot_gcl": pot_gcl,
+    "simctg": simctg,
+}
