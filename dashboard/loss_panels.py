@@ -51,12 +51,20 @@ def curves(p: Any, s: Sample, anchor: int) -> None:
         no_path("curves", title, p)
         return
     at = line.similarity.numpy()
-    here = found.pull_and_push(found.given)
-    pull, pushed = here
+    pull, pushed = found.pull_and_push(found.given)
+    near = (
+        f"not {words.positives('pulled')}"
+        if not pull
+        else f"{words.positives('pulled' if pull >= 0 else 'pushed too')} with {brief(abs(pull))}"
+    )
+    far = (
+        f"not {words.negatives('pushed')}"
+        if not pushed
+        else f"{words.negatives('pushed' if pushed >= 0 else 'pulled too')} with {brief(abs(pushed))}"
+    )
     sentence = (
         f"With the positive at {words.number(found.positive_at)} and the hardest negative at {words.number(found.at)}, "
-        f"the positive is {words.positives('pulled' if pull >= 0 else 'pushed too')} with {brief(abs(pull))} and that "
-        f"negative {words.negatives('pushed' if pushed >= 0 else 'pulled too')} with {brief(abs(pushed))}."
+        f"the positive is {near} and that negative is {far}."
     )
     unit = found.kind
     sentence += "" if unit == "force" else " Its own scores are not of these two, so the motion is drawn."

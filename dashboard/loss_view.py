@@ -16,12 +16,13 @@ from core.diagnostics.loss_lens import Layer, Sample, lens, through_scores
 from core.diagnostics.loss_marks import Marks
 from core.diagnostics.loss_paths import Along, Path, Surface
 from core.diagnostics.push_spread import Spread, flat, spread
-from core.loss_search import WORDS, asked
 from core.losses.registry import LOSSES
+from core.methods.registry import METHODS
 from core.paid import Role
 from core.params import Params
 from core.refusal import Refusal
 from core.runs.fit import Unfit, check_fit
+from core.vocabulary import VOCABULARY
 from dashboard.lab import data_of
 from dashboard.link import on_data
 from dashboard.settings import DATA
@@ -157,27 +158,28 @@ def _with(view: View, p: Params) -> View:
 
 
 def way_to_play(p: Params, now: View) -> tuple[View | None, str]:
-    """The view that trains this loss on Play, and what its data are called; or none, and the sentence that says why.
-
-    The data that Play stands on come first, then its presets, these without a mixing.
-    """
+    """The view that trains this loss on Play, and what its data are called; or none, and the sentence that says why."""
     found, said = _way(p, now.model_copy(update={"losses": Losses()}))
     return found and found.model_copy(update={"losses": now.losses}), said
 
 
-def _tries(now: View) -> Iterator[tuple[str, View]]:
+def _tries(now: View, by_data: bool) -> Iterator[tuple[str, View]]:
+    """The data and the method that Play stands on, then other data; where no data could do, other methods."""
     yield "the data you have there", now
     plain = now.model_copy(update={"mixing": View().mixing, "lane": View().lane})
-    yield from ((title, on_data(plain, link)) for title, link in DATA.items())
+    if by_data:
+        yield from ((title, on_data(plain, link)) for title, link in DATA.items())
+        return
+    for method in METHODS:
+        same = {"batch"} & method.params.model_fields.keys() & type(now.method).model_fields.keys()
+        batch = {name: getattr(now.method, name) for name in same}
+        yield f"the data you have there, {method.title}", plain.model_copy(update={"method": method.params(**batch)})
 
 
 @lru_cache(maxsize=200)
 def _way(p: Params, now: View) -> tuple[View | None, str]:
     reasons = []
-    others_may_do = set(LOSSES.of(p).needed) <= BRINGABLE
-    for title, view in _tries(now):
-        if reasons and not others_may_do:
-            break
+    for title, view in _tries(now, set(LOSSES.of(p).needed) <= BRINGABLE):
         try:
             asked_for = _with(view, p)
             check_fit(asked_for.recipe(), data_of(asked_for.recipe()))
@@ -187,9 +189,7 @@ def _way(p: Params, now: View) -> tuple[View | None, str]:
             continue
         else:
             return asked_for, title
-    entry = LOSSES.of(p)
-    lacking = [WORDS[have] for have in asked(entry) if have not in ("pairs", "modalities")]
-    said = (
-        f"Play cannot train it yet: it needs {', '.join(lacking)}, and none of the data sets there brings all of that."
-    )
-    return None, said if lacking else f"Play cannot train it yet: {(reasons or ['no data set there fits'])[0]}."
+    lacking = [name for name in LOSSES.of(p).needed if name not in BRINGABLE]
+    told = ", ".join(f"{name} ({VOCABULARY[name].meaning})" for name in lacking)
+    plainly = [reason for reason in reasons if " needs " not in reason] or reasons or ["no data set there fits"]
+    return None, f"Play cannot train it yet: {f'nothing there brings {told}' if lacking else plainly[0]}."
