@@ -113,7 +113,7 @@ def _distances(sequence: Tensor, other_sequence: Tensor) -> Tensor:
     origin="code",
     papers=("autotcl",),
     family="none",
-    formula=r"\frac1B\sum_j\big[k(x_i,x_j)+k(y_i,y_j)-k(x_i,y_j)-k(y_i,x_j)\big],\quad"
+    formula=r"\frac1B\sum_j\big[k(x_i,x_j)+k(y_i,y_j)-k(x_i,y_j)-k(y_i,x_j)\big],\quad "
     r"k(u,v)=\sum_{q=0}^{4}e^{-\|u-v\|^2/2^q h}",
     relations={"alignment": "between the two sets as wholes, whichever item is whose"},
     claims=Claims(

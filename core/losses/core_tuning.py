@@ -31,7 +31,7 @@ class CoreTuning(Params):
     origin="recalled",
     papers=("core_tuning",),
     family="softmax",
-    formula=r"\frac{-1}{|P(i)|}\sum_{q\in P(i)}(1-p_{iq})\log p_{iq},\quad"
+    formula=r"\frac{-1}{|P(i)|}\sum_{q\in P(i)}(1-p_{iq})\log p_{iq},\quad "
     r"p_{iq}=\frac{e^{(s_{iq}-m)/\tau}}{\sum_{k\neq i}e^{(s_{ik}-m[k\in P(i)])/\tau}}",
     relations={"supcon": "of one view, each positive weighed by what it lacks of the whole softmax"},
     claims=Claims(

@@ -56,7 +56,7 @@ def weigh_queries(given: Mapping[str, Tensor], p: DCD, g: Generator) -> dict[str
     papers=("dcd",),
     family="logistic",
     formula=r"(1-\alpha)\,w_i\,\tfrac1N\Big[\log(1+e^{-y_{i0}})+\sum_{c>0}\log(1+e^{y_{ic}})\Big]"
-    r"+\alpha\,\mathrm{softmax}_i\big((1-w_i)^2\big)\,\tfrac1N\sum_c(t_{ic}-y_{ic})^2,\quad"
+    r"+\alpha\,\mathrm{softmax}_i\big((1-w_i)^2\big)\,\tfrac1N\sum_c(t_{ic}-y_{ic})^2,\quad "
     r"w_i=\frac{H(t_i)}{\sum_j H(t_j)}",
     claims=Claims(
         pulls="a positive that the teacher scores lower is pushed towards the teacher",

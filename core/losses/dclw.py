@@ -30,7 +30,7 @@ class DCLW(Params):
     origin="code",
     papers=("dcl",),
     family="softmax",
-    formula=r"-w_i\frac{s_{i,i'}}{\tau}+\log\sum_{k\neq i,i'}e^{s_{ik}/\tau},\quad"
+    formula=r"-w_i\frac{s_{i,i'}}{\tau}+\log\sum_{k\neq i,i'}e^{s_{ik}/\tau},\quad "
     r"w_i=2-\frac{e^{s_{i,i'}/\sigma}}{\tfrac1B\sum_je^{s_{j,j'}/\sigma}}",
     claims=Claims(
         pulls="the weight carries a gradient, which can turn the pull on the nearest pairs round",

@@ -65,7 +65,7 @@ def _plan(given: Mapping[str, Tensor], p: FeatureTransform, g: Generator) -> dic
     papers=("feature_transform",),
     family="softmax",
     formula=r"-\log\frac{e^{(\langle\hat a_i,\hat b_i\rangle-m)/\tau}}"
-    r"{e^{(\langle\hat a_i,\hat b_i\rangle-m)/\tau}+\sum_ke^{\langle\hat a_i,\hat n_k\rangle/\tau}},\quad"
+    r"{e^{(\langle\hat a_i,\hat b_i\rangle-m)/\tau}+\sum_ke^{\langle\hat a_i,\hat n_k\rangle/\tau}},\quad "
     r"\hat a=\lambda a+(1-\lambda)b,\;\hat n_k=\lambda'n_k+(1-\lambda')n_{\pi(k)}",
     relations={"moco": "on pairs that are drawn apart and a bank that is mixed"},
     variants=({}, {"temperature": 0.5, "margin": 0.2, "by_dimension": True, "normalise": True}),

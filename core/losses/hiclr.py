@@ -42,7 +42,7 @@ def _plan(given: Mapping[str, Tensor], p: HiCLR, g: Generator) -> dict[str, Tens
     origin="code",
     papers=("hiclr",),
     family="softmax",
-    formula=r"-\log P(k\mid v_0)-\tfrac12\sum_{u\ge1}\sum_{c}\mathrm{sg}\,P(c\mid v_{u-1})\log P(c\mid v_u),\quad"
+    formula=r"-\log P(k\mid v_0)-\tfrac12\sum_{u\ge1}\sum_{c}\mathrm{sg}\,P(c\mid v_{u-1})\log P(c\mid v_u),\quad "
     r"P(c\mid v)\propto e^{\langle v,c\rangle/\tau}",
     claims=Claims(pulls=_SOFT, pushes=_SOFT),
     relations={"moco": "and each stronger view follows the next weaker one"},

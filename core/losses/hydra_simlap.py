@@ -44,7 +44,7 @@ def _plan(given: Mapping[str, Tensor], p: HydraSimLAP, g: Generator) -> dict[str
     papers=("hydra_simlap",),
     family="softmax",
     formula=r"\frac{1}{\sum_i|P_i|}\sum_i\sum_{j\in P_i}"
-    r"\log\frac{e^{(c_{ij}-m)/\tau}+\sum_{n\in N_i}e^{c_{in}/\tau}}{e^{(c_{ij}-m)/\tau}},\quad"
+    r"\log\frac{e^{(c_{ij}-m)/\tau}+\sum_{n\in N_i}e^{c_{in}/\tau}}{e^{(c_{ij}-m)/\tau}},\quad "
     r"c_{ij}=\cos(z_i\odot g_i,z_j\odot g_i)",
     relations={"supcon": "between any two classes, by the dimensions that a gate of the pair lets through"},
     variants=({}, {"temperature": 0.5, "margin": 0.2, "partner": "identical"}),

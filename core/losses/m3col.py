@@ -67,7 +67,7 @@ def mixed(given: Mapping[str, Tensor], p: Any, g: Generator) -> dict[str, Tensor
     papers=("m3col",),
     family="none",
     formula=r"-\tfrac12\sum_q\sum_jY_{ij}\left(\log\frac{e^{s_{ij}/\tau}}{\sum_ke^{s_{ik}/\tau}}"
-    r"+\log\frac{e^{s_{ij}/\tau}}{\sum_ke^{s_{kj}/\tau}}\right),\quad"
+    r"+\log\frac{e^{s_{ij}/\tau}}{\sum_ke^{s_{kj}/\tau}}\right),\quad "
     r"Y_{ij}=\lambda_i[j=i]+(1-\lambda_i)[j=\pi(i)],\ "
     r"s_{ij}=\Big\langle\frac{\lambda_iz^q_i+(1-\lambda_i)z^q_{\pi(i)}}{\lVert\lambda_iz^q_i+(1-\lambda_i)z^q_{\pi(i)}\rVert},"
     r"z^{q+1}_j\Big\rangle",
@@ -130,7 +130,7 @@ def soft_both_ways(scores: Tensor, logits: Tensor, rows: Tensor, columns: Tensor
     papers=("m3col",),
     family="none",
     formula=r"-\tfrac12\sum_q\sum_jP_{ij}\left(\log\frac{e^{s_{ij}/\tau}}{\sum_ke^{s_{ik}/\tau}}"
-    r"+\log\frac{e^{s_{ji}/\tau}}{\sum_ke^{s_{ki}/\tau}}\right),\quad"
+    r"+\log\frac{e^{s_{ji}/\tau}}{\sum_ke^{s_{ki}/\tau}}\right),\quad "
     r"P_{ij}=\frac{e^{\langle z^{q+1}_i,z^{q+1}_j\rangle/\tau}}{\sum_ke^{\langle z^{q+1}_i,z^{q+1}_k\rangle/\tau}}",
     relations={"clip": "with soft targets: how similar the items are within the other modality"},
     variants=({}, {"temperature": 0.5}),

@@ -49,7 +49,7 @@ def _plan(given: Mapping[str, Tensor], p: MoCHi, g: Generator) -> dict[str, Tens
     origin="recalled",
     papers=("mochi",),
     family="softmax",
-    formula=r"-\log\frac{e^{(s_i-m)/\tau}}{e^{(s_i-m)/\tau}+\sum_{k\in Q\cup H_i\cup H_i'}e^{s_{ik}/\tau}},\quad"
+    formula=r"-\log\frac{e^{(s_i-m)/\tau}}{e^{(s_i-m)/\tau}+\sum_{k\in Q\cup H_i\cup H_i'}e^{s_{ik}/\tau}},\quad "
     r"h=\frac{\alpha n_u+(1-\alpha)n_v}{\|\cdot\|},\;h'=\frac{\beta a_i+(1-\beta)n_u}{\|\cdot\|}",
     relations={"moco": "with mixtures of the hardest negatives beside the bank"},
     variants=({}, {"temperature": 0.5, "margin": 0.2, "hardest": 2, "own": 0}),

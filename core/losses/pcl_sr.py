@@ -29,7 +29,7 @@ class PCLSR(Params):
     origin="code",
     papers=("pcl_sr",),
     family="softmax",
-    formula=r"\frac1P\sum_p-\log\frac{e^{s_{ip}/\tau}}{e^{s_{ip}/\tau}+\sum_q e^{s_{iq}/\tau}},\quad"
+    formula=r"\frac1P\sum_p-\log\frac{e^{s_{ip}/\tau}}{e^{s_{ip}/\tau}+\sum_q e^{s_{iq}/\tau}},\quad "
     r"s=\mathrm{mean}_{hw}\cos(x_{hw},y_{hw})",
     relations={"info_nce": "of whole maps, each positive alone against the item's own negatives"},
     claims=Claims(margin="it takes no margin of its own"),

@@ -31,7 +31,7 @@ class Sample4Geo(Params):
     papers=("sample4geo",),
     family="none",
     formula=r"-\tfrac12\Big((1-\varepsilon)\log p_{ii}+\tfrac\varepsilon B\sum_j\log p_{ij}"
-    r"+(1-\varepsilon)\log q_{ii}+\tfrac\varepsilon B\sum_j\log q_{ji}\Big),\quad"
+    r"+(1-\varepsilon)\log q_{ii}+\tfrac\varepsilon B\sum_j\log q_{ji}\Big),\quad "
     r"p_{ij}=\frac{e^{s_{ij}/\tau}}{\sum_ke^{s_{ik}/\tau}},\ q_{ji}=\frac{e^{s_{ji}/\tau}}{\sum_ke^{s_{ki}/\tau}}",
     relations={"clip": "with smoothed labels; without smoothing it is the same"},
     learned=learned_temperature,

@@ -36,7 +36,7 @@ class SECLA(Params):
     family="none",
     formula=r"\begin{aligned}&-\log\frac{e^{s_{ii}/\tau}}{\sum_je^{s_{ij}/\tau}}"
     r"-\log\frac{e^{r_{ii}/\tau}}{\sum_je^{r_{ij}/\tau}}+\alpha(s_{ii}-r_{ii})^2,\\"
-    r"&s_{ij}=\frac1{|T_i|}\sum_{t\in T_i}\max_{x\in X_j}\langle t,x\rangle,\quad"
+    r"&s_{ij}=\frac1{|T_i|}\sum_{t\in T_i}\max_{x\in X_j}\langle t,x\rangle,\quad "
     r"r_{ij}=\frac1{|X_i|}\sum_{x\in X_i}\max_{t\in T_j}\langle x,t\rangle\end{aligned}",
     relations={"clip": "between bags, scored by the best match of each member, and both directions are to agree"},
     variants=({}, {"agreement": "full", "as_released": True, "alpha": 2}),

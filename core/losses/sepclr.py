@@ -87,8 +87,9 @@ def sepclr(
     target = domain == 1
     emptied = [torch.where(target[:, None], s, 0) for s in apart]
     common, distinct = ([_kernel(x, p) for x in both] for both in (codes, emptied))
-    joint = sum(torch.logsumexp(c + s, dim=1) - math.log(len(a)) for c, s in zip(common, distinct, strict=True)) / 2
-    empty = sum(s.square().sum(dim=1) for s in apart) / (4 * p.temperature)
+    near = torch.stack([torch.logsumexp(c + s, dim=1) for c, s in zip(common, distinct, strict=True)])
+    joint = near.mean(dim=0) - math.log(len(a))
+    empty = torch.stack(apart).square().sum(dim=(0, 2)) / (4 * p.temperature)
     own = share_of(target, exact)
     terms = {
         "common.align": Term(_align(*codes, p)),

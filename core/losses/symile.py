@@ -62,7 +62,7 @@ def every_tuple(others: Iterable[Tensor], one: Tensor) -> Tensor:
     papers=("symile",),
     fewest=3,
     family="softmax",
-    formula=r"-\frac1M\sum_q\log\frac{e^{(t_{ii}-m)/\tau}}{e^{(t_{ii}-m)/\tau}+\sum_{k\neq i}e^{t^q_{ik}/\tau}},\quad"
+    formula=r"-\frac1M\sum_q\log\frac{e^{(t_{ii}-m)/\tau}}{e^{(t_{ii}-m)/\tau}+\sum_{k\neq i}e^{t^q_{ik}/\tau}},\quad "
     r"t^q_{ik}=\sum_dz^q_{id}\prod_{r\neq q}z^r_{\pi(k)d}",
     relations={
         "clip": "over the product of all modalities; with two of them and every candidate it is the same",

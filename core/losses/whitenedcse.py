@@ -49,7 +49,7 @@ def _plan(given: Mapping[str, Tensor], p: WhitenedCSE, g: Generator) -> dict[str
     origin="code",
     papers=("whitenedcse",),
     family="softmax",
-    formula=r"\sum_{v>1}-\log\frac{e^{(s^v_{ii}-m)/\tau}}{e^{(s^v_{ii}-m)/\tau}+\sum_{j\neq i}e^{s^v_{ij}/\tau}},\quad"
+    formula=r"\sum_{v>1}-\log\frac{e^{(s^v_{ii}-m)/\tau}}{e^{(s^v_{ii}-m)/\tau}+\sum_{j\neq i}e^{s^v_{ij}/\tau}},\quad "
     r"s^v_{ij}=\cos(W_1\bar x^1_i,W_v\bar x^v_j)",
     relations={"info_nce": "of whitened views, the first against each of the others"},
     variants=({}, {"whiten_grad": "full", "channels": 2, "margin": 0.2, "temperature": 0.5}),

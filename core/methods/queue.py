@@ -2,12 +2,10 @@
 
 from typing import Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
+from core.methods import shuffle
 from core.methods.registry import method
-from core.methods.shuffle import ShuffledBatches
 from core.params import Params
 
 
@@ -21,12 +19,7 @@ class Queue(Params):
 
 
 @method(Queue, title="Queue and teacher", source="He et al. 2020 (MoCo), arXiv:1911.05722, sec. 3.2", origin="recalled")
-class QueuedBatches(ShuffledBatches):
+class QueuedBatches(shuffle.ShuffledBatches):  # ty: ignore[invalid-base]
     """Batches as shuffled, beside a bank of the teacher's embeddings of the items before them."""
 
     teaches = True
-
-    @staticmethod
-    def kept(bank: Tensor, fresh: Tensor) -> Tensor:
-        """The bank (K, ...) after a step: the batch's (B, ...) in front, the oldest gone."""
-        return torch.cat([fresh.to(bank), bank])[: len(bank)]

@@ -18,6 +18,11 @@ class Method(Protocol):
 
     teaches: bool
 
+    @staticmethod
+    def kept(bank: Tensor, fresh: Tensor) -> Tensor:
+        """The bank (K, ...) after a step whose batch was `fresh` (B, ...)."""
+        ...
+
     def epoch(self, n: int, p: Any, seed: int, epoch: int) -> Tensor:
         """(steps, B) int64: positions among the n training items, one row a step, on the CPU."""
         ...

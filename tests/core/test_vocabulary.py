@@ -14,10 +14,11 @@ DESIGN = {
 EMBEDDINGS = (
     "a", "b", "views", "modalities", "joint", "context", "other_context", "heads", "negatives", "bank", "teacher",
     "sequence", "bags", "other_bags", "tags",
-    "augmented", "other_augmented", "other_heads",
+    "augmented", "other_augmented", "other_heads", "fixed", "fixed_views", "memory", "projections", "teacher_views",
+    "other_teacher", "other_bank", "parts", "other_parts", "other_sequence",
 )  # fmt: skip
 SHARES = ("margin", "gate", "node_weight")
-MASKS = ("mask", "bag_mask", "tag_mask", "exclude")
+MASKS = ("mask", "bag_mask", "tag_mask", "neighbours", "part_mask", "rehearsed", "hardest", "exclude")
 EVERY = pytest.mark.parametrize("name", VOCABULARY)
 SEEDS = range(20)
 
