@@ -85,6 +85,12 @@ def invented(p: Params) -> list[str]:
     return [name for name in LOSSES.of(p).needed if name not in GIVEN]
 
 
+def of_pairs_alone(p: Params) -> bool:
+    """Whether a batch of pairs is all that a loss needs: nothing is invented for it, planned, or seen in many views."""
+    entry = LOSSES.of(p)
+    return not invented(p) and entry.plan is None and "views" not in entry.inputs
+
+
 def stand_ins(a: Tensor, b: Tensor, alone: bool) -> dict[str, Tensor]:
     """What a batch of pairs (n, D) is to a loss that calls it otherwise.
 

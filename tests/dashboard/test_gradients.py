@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.diagnostics.gap_forms import expected_push, partner_probability
 from core.diagnostics.mixed_gaps import Setting, activity, averaged, made, plan_at
-from core.diagnostics.synthetic import Batch, pay, synthetic
+from core.diagnostics.synthetic import Batch, of_pairs_alone, pay, synthetic
 from core.losses.registry import LOSSES, LossEntry
 from core.losses.triplet import Triplet
 from core.paid import Paid, Term
@@ -21,7 +21,6 @@ from dashboard.charts.chart import Chart
 from dashboard.view import Pairs
 from tests.dashboard.apps import SMALL, link_of, opened, seen, train, view_of, well
 
-KINDS = LOSSES.keys()
 WITH_SCORES = [
     "alignment",
     "angular",
@@ -38,6 +37,8 @@ WITH_SCORES = [
     "supcon",
     "triplet",
 ]  # the scores of all losses are nudged one by one on the page of losses
+KINDS = [*WITH_SCORES, "cycle"]
+BEYOND = [entry.key for entry in LOSSES if not of_pairs_alone(entry.params())]
 STEP = 1e-5
 
 
@@ -352,3 +353,9 @@ def test_the_lab_of_an_odd_batch_and_of_the_smallest_one_has_every_panel(charts)
 def fresh() -> Iterator[None]:
     yield
     st.cache_resource.clear()
+
+
+@pytest.mark.parametrize("kind", BEYOND)
+def test_a_loss_of_more_than_pairs_is_sent_to_its_own_page(kind: str):
+    app = opened("gradients", {"loss.kind": kind})
+    assert any("takes more than pairs; open it on Losses" in each.value for each in app.error)
