@@ -47,8 +47,8 @@ class RerankUnified(Params):
         title="Weight",
         description="How hard each candidate is moved: as by the yes or no, as by the softmax, or all the same.",
     )
-    direction: Literal["yes_over_no", "yes"] = Field(
-        "yes_over_no", title="Direction", description="What is moved: the lead of yes over no, or the logit of yes."
+    direction: Literal["lead", "yes"] = Field(
+        "lead", title="Direction", description="What is moved: the lead of yes over no, or the logit of yes."
     )
     sure: float = Field(
         0, ge=0, le=0.5, title="Mask τ", description="A candidate answered rightly with more than 1 - τ has no weight."
@@ -150,7 +150,7 @@ def rerank_unified(candidate_scores: Tensor, refusal_scores: Tensor, held_weight
     Returns:
         One term per query, of either sign; one (Q, N) matrix of pairs, whose scores are those that are moved.
     """
-    moved = exact(candidate_scores) - exact(refusal_scores) * float(p.direction == "yes_over_no")
+    moved = exact(candidate_scores) - exact(refusal_scores) * float(p.direction == "lead")
     role = first_positive(moved)
     weight = exact(held_weight)
     signed = weight.where(role == Role.NEGATIVE, -weight)

@@ -36,7 +36,7 @@ def reranked(z: Golden, case: str) -> None:
         weigh = {"cl": "softmax", "sft": "sigmoid", "base": "constant"}[case.split("_W")[1].split("_D")[0]]
         entry, p = (
             LOSSES["rerank_unified"],
-            RerankUnified(weigh=weigh, direction="yes" if case.endswith("Dcl") else "yes_over_no"),
+            RerankUnified(weigh=weigh, direction="yes" if case.endswith("Dcl") else "lead"),
         )
     else:
         assert key

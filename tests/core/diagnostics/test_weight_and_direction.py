@@ -36,14 +36,14 @@ def test_the_yes_or_no_weighs_each_by_itself_and_moves_the_lead_over_the_no():
 
 
 @pytest.mark.parametrize("weigh", ["softmax", "sigmoid", "constant"])
-@pytest.mark.parametrize("direction", ["yes", "yes_over_no"])
+@pytest.mark.parametrize("direction", ["yes", "lead"])
 def test_weight_and_direction_come_back_as_they_were_chosen(weigh, direction):
     yes, no = logits(0), logits(1)
     p = RerankUnified(weigh=weigh, direction=direction)
     found = moved(p, yes, no)
     held = hold_weights({"candidate_scores": yes, "refusal_scores": no}, p, stream(0))["held_weight"]
     torch.testing.assert_close(found.weight, held)
-    assert found.against_no.unique().tolist() == [float(direction == "yes_over_no")]
+    assert found.against_no.unique().tolist() == [float(direction == "lead")]
 
 
 def test_equal_logits_give_what_is_said_of_chance():

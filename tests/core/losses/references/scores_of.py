@@ -50,7 +50,7 @@ def rerank_sft(given: Mapping[str, Any], p: Any) -> Slow:
 
 def rerank_unified(given: Mapping[str, Any], p: Any) -> Slow:
     """Dai et al. 2026: each score times its weight, minus at the relevant candidate."""
-    scores = leads(given) if p.direction == "yes_over_no" else given["candidate_scores"]
+    scores = leads(given) if p.direction == "lead" else given["candidate_scores"]
     paid = []
     for row, weight in zip(scores, given["held_weight"], strict=True):
         each = [-weight[0] * row[0], *(w * s for w, s in zip(weight[1:], row[1:], strict=True))]
