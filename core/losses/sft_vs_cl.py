@@ -14,7 +14,7 @@ from core.params import Params
 
 SOURCE = "Dai et al. 2026, arXiv:2510.14824"
 NO_MARGIN = "it takes no margin of its own: its logits have no unit"
-Reduction = Literal["sum_docs", "mean_docs"]
+Reduction = Literal["sum", "mean"]
 
 
 def reduction(default: Reduction) -> Reduction:
@@ -28,7 +28,7 @@ def reduction(default: Reduction) -> Reduction:
 
 def documents(p: "RerankSFT | RerankUnified", scores: Tensor) -> int:
     """What a sum over the candidates is divided by."""
-    return scores.shape[1] if p.reduction == "mean_docs" else 1
+    return scores.shape[1] if p.reduction == "mean" else 1
 
 
 class RerankCL(Params):
@@ -37,7 +37,7 @@ class RerankCL(Params):
 
 class RerankSFT(Params):
     kind: Literal["rerank_sft"] = "rerank_sft"
-    reduction: Reduction = reduction("mean_docs")
+    reduction: Reduction = reduction("mean")
 
 
 class RerankUnified(Params):
@@ -53,7 +53,7 @@ class RerankUnified(Params):
     sure: float = Field(
         0, ge=0, le=0.5, title="Mask τ", description="A candidate answered rightly with more than 1 - τ has no weight."
     )
-    reduction: Reduction = reduction("sum_docs")
+    reduction: Reduction = reduction("sum")
 
 
 @loss(
@@ -92,7 +92,7 @@ def rerank_cl(candidate_scores: Tensor, p: RerankCL) -> Paid:
     formula=r"\frac1N\Big[\log(1+e^{-(y_0-n_0)})+\sum_{i>0}\log(1+e^{y_i-n_i})\Big]",
     claims=Claims(margin=NO_MARGIN),
     relations={"rerank_cl": "each candidate judged by itself", "siglip": "over the candidates of a query"},
-    variants=({}, {"reduction": "sum_docs"}),
+    variants=({}, {"reduction": "sum"}),
 )
 def rerank_sft(candidate_scores: Tensor, refusal_scores: Tensor, p: RerankSFT) -> Paid:
     """Asks for a yes to the relevant candidate and for a no to every other one, each by itself.

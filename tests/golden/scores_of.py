@@ -41,7 +41,7 @@ def reranked(z: Golden, case: str) -> None:
     else:
         assert key
         entry = LOSSES[key]
-        p = entry.params(**({"reduction": "sum_docs"} if key == "rerank_sft" else {}))
+        p = entry.params(**({"reduction": "sum"} if key == "rerank_sft" else {}))
     asked = {name: given[name] for name in entry.needed}
     value = entry.pay(asked, p, stream(0)).total()
     close(value, z[f"{case}_loss" if f"{case}_loss" in z else f"{case}_loss_sumdocs"])

@@ -44,7 +44,7 @@ def rerank_sft(given: Mapping[str, Any], p: Any) -> Slow:
     paid = []
     for row in scores:
         each = [softplus(-row[0]), *(softplus(s) for s in row[1:])]
-        paid.append(mean(each) if p.reduction == "mean_docs" else sum(each))
+        paid.append(mean(each) if p.reduction == "mean" else sum(each))
     return Slow({"": paid}, mean(paid), scores, first(scores))
 
 
@@ -54,7 +54,7 @@ def rerank_unified(given: Mapping[str, Any], p: Any) -> Slow:
     paid = []
     for row, weight in zip(scores, given["held_weight"], strict=True):
         each = [-weight[0] * row[0], *(w * s for w, s in zip(weight[1:], row[1:], strict=True))]
-        paid.append(mean(each) if p.reduction == "mean_docs" else sum(each))
+        paid.append(mean(each) if p.reduction == "mean" else sum(each))
     return Slow({"": paid}, mean(paid), scores, first(scores))
 
 
