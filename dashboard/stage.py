@@ -217,3 +217,22 @@ def margin_now(s: Scene) -> None:
     chart = strip([row["step"] for row in rows], [row["margin"] for row in rows], full, s.now.step)
     verdict = as_asked(recorded(rows), s.recipe.mixing.rule, full)
     brief(s.key("margin"), "How large is the margin now?", sentence, chart, why=why, verdict=verdict)
+
+
+def panels(scene: Scene, narrow: bool) -> None:
+    """The charts of a lane, over the whole width or in one column."""
+    if narrow:
+        for chart in (points, ridge, who_is_pushed, learning, margin_now):
+            chart(scene)
+        return
+    left, right = st.columns([5, 7], gap="large")
+    with left:
+        points(scene)
+        margin_now(scene)
+    with right:
+        ridge(scene)
+        one, two = st.columns(2, gap="large")
+        with one:
+            who_is_pushed(scene)
+        with two:
+            learning(scene)

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.addresses import knobs, read
-from core.diagnostics.synthetic import of_pairs_alone
+from core.diagnostics.synthetic import check_of_pairs, of_pairs_alone
 from core.losses.registry import LOSSES
 from core.refusal import Refusal
 from dashboard import gap_panels as lab
@@ -16,9 +16,8 @@ from dashboard.gradient_view import MOST, Where, along, look, source, standing, 
 from dashboard.link import replace, view
 from dashboard.picker import pick, started, train_one
 from dashboard.sections import sections
+from dashboard.settings import LOSS_NAMES
 
-LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
-OF_PAIRS = [entry.key for entry in LOSSES if of_pairs_alone(entry.params())]
 FRONT = {"temperature": "Temperature τ", "margin": "Margin m"}
 SOURCES = {"synthetic": "made here", "run": "of a run"}
 PARTS = {"batch": "Which pairs move in a batch?", "lab": "Why do easy pairs fall silent?"}
@@ -26,7 +25,8 @@ PARTS = {"batch": "Which pairs move in a batch?", "lab": "Why do easy pairs fall
 
 def loss_knobs() -> None:
     """The loss and its first two knobs; one that it lacks stays, but cannot be moved."""
-    knob("loss", names=LOSS_NAMES, options=[key for key in LOSS_NAMES if key in (*OF_PAIRS, view().loss.kind)])
+    of_pairs = [e.key for e in LOSSES if e.key == view().loss.kind or of_pairs_alone(e.params())]
+    knob("loss", names=LOSS_NAMES, options=of_pairs)
     for name, title in FRONT.items():
         if name in type(view().loss).model_fields:
             knob(f"loss.{name}")
@@ -67,15 +67,8 @@ def switch_dmm_on() -> None:
     replace(read({"mixing.kind": "dmm", "mixing.margin": str(view().scene.margin)}, view())[0])
 
 
-def check_pairs() -> None:
-    """Refuse a loss that a batch of pairs does not suffice."""
-    if view().loss.kind not in OF_PAIRS:
-        title = LOSS_NAMES[view().loss.kind]
-        raise Refusal(f"{title} takes more than pairs; open it on Losses, or choose a loss of pairs here")
-
-
 def panes(at: Where) -> None:
-    check_pairs()
+    check_of_pairs(view().loss)
     found = source(at)
     p: Any = standing(view().loss, found.learned)
     seen, anchor = look(p, at), min(view().pairs.anchor, len(found.batch) - 1)

@@ -16,25 +16,6 @@ from dashboard.panel import numbers
 from dashboard.settings import controls, lane_names, more
 
 
-def panels(scene: stage.Scene, narrow: bool) -> None:
-    """The charts of a lane, over the whole width or in one column."""
-    if narrow:
-        for chart in (stage.points, stage.ridge, stage.who_is_pushed, stage.learning, stage.margin_now):
-            chart(scene)
-        return
-    left, right = st.columns([5, 7], gap="large")
-    with left:
-        stage.points(scene)
-        stage.margin_now(scene)
-    with right:
-        stage.ridge(scene)
-        one, two = st.columns(2, gap="large")
-        with one:
-            stage.who_is_pushed(scene)
-        with two:
-            stage.learning(scene)
-
-
 def lanes() -> list[tuple[str, Recipe]]:
     """Name and recipe of what is shown: one lane, or two from the same start."""
     asked = view().recipe()
@@ -60,12 +41,14 @@ def lane(index: int, name: str, recipe: Recipe, run: RunFolder, status: Status |
     own = (transport.recorded(run) if index else steps) if status else []
     if own:
         at = transport.cursor(steps or own)
-        panels(stage.scene(recipe, data_of(recipe), run, own, at, key), bool(name))
+        stage.panels(stage.scene(recipe, data_of(recipe), run, own, at, key), bool(name))
     else:
         todo = "" if status else " Press **Play**."
         st.markdown(f":small[Not trained yet: this is the network as it starts.{todo}]")
         start = first_frame(recipe)
-        panels(stage.Scene(recipe, data_of(recipe), (start,), (), f"{run.path.name} untrained", start, key), bool(name))
+        stage.panels(
+            stage.Scene(recipe, data_of(recipe), (start,), (), f"{run.path.name} untrained", start, key), bool(name)
+        )
 
 
 def steps_of(run: RunFolder, status: Status | None) -> list[int]:

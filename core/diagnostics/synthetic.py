@@ -15,6 +15,7 @@ from core.mixing.registry import MIXINGS, Known
 from core.mixing.targets import partner_pairs
 from core.paid import Paid, Pairs
 from core.params import Params
+from core.refusal import Refusal
 from core.streams import stream
 from core.vocabulary import SMALL, VOCABULARY
 
@@ -89,6 +90,17 @@ def of_pairs_alone(p: Params) -> bool:
     """Whether a batch of pairs is all that a loss needs: nothing is invented for it, planned, or seen in many views."""
     entry = LOSSES.of(p)
     return not invented(p) and entry.plan is None and "views" not in entry.inputs
+
+
+def check_of_pairs(p: Params) -> None:
+    """Refuse a loss that a batch of pairs does not suffice.
+
+    Raises:
+        Refusal: naming the loss and where it can be looked at.
+    """
+    if not of_pairs_alone(p):
+        title = LOSSES.of(p).title
+        raise Refusal(f"{title} takes more than pairs; open it on Losses, or choose a loss of pairs here")
 
 
 def stand_ins(a: Tensor, b: Tensor, alone: bool) -> dict[str, Tensor]:

@@ -2,10 +2,12 @@
 
 from typing import Literal
 
+import torch
 from pydantic import Field
+from torch import Tensor
 
-from core.methods import shuffle
 from core.methods.registry import method
+from core.methods.shuffle import ShuffledBatches
 from core.params import Params
 
 
@@ -19,7 +21,12 @@ class Queue(Params):
 
 
 @method(Queue, title="Queue and teacher", source="He et al. 2020 (MoCo), arXiv:1911.05722, sec. 3.2", origin="recalled")
-class QueuedBatches(shuffle.ShuffledBatches):  # ty: ignore[invalid-base]
+class QueuedBatches(ShuffledBatches):
     """Batches as shuffled, beside a bank of the teacher's embeddings of the items before them."""
 
     teaches = True
+
+
+def kept(bank: Tensor, fresh: Tensor) -> Tensor:
+    """(K, ...) the bank after a step: the batch's `fresh` (B, ...) in front, the oldest gone."""
+    return torch.cat([fresh.to(bank), bank])[: len(bank)]

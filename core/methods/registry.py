@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -11,17 +11,9 @@ from core.registry import Entry, Origin, Registry
 
 
 class Method(Protocol):
-    """Decides which items meet in a batch, and whether a teacher and a bank of its embeddings go along.
-
-    A method that `teaches` says with `kept` what the bank holds after a step.
-    """
+    """Decides which items meet in a batch, and whether a teacher and a bank of its embeddings go along."""
 
     teaches: bool
-
-    @staticmethod
-    def kept(bank: Tensor, fresh: Tensor) -> Tensor:
-        """The bank (K, ...) after a step whose batch was `fresh` (B, ...)."""
-        ...
 
     def epoch(self, n: int, p: Any, seed: int, epoch: int) -> Tensor:
         """(steps, B) int64: positions among the n training items, one row a step, on the CPU."""
@@ -39,15 +31,15 @@ class MethodEntry(Entry):
     call: Callable[[], Method]
 
 
+M = TypeVar("M", bound=Callable[[], Method])
+
 METHODS: Registry[MethodEntry] = Registry("method", "core.methods")
 
 
-def method(
-    params: type[Params], *, title: str, source: str, origin: Origin = "designed"
-) -> Callable[[Callable[[], Method]], Callable[[], Method]]:
+def method(params: type[Params], *, title: str, source: str, origin: Origin = "designed") -> Callable[[M], M]:
     """Register a method under the `kind` of its params."""
 
-    def register(call: Callable[[], Method]) -> Callable[[], Method]:
+    def register(call: M) -> M:
         METHODS.add(MethodEntry(title=title, params=params, call=call, source=source, origin=origin))
         return call
 

@@ -22,10 +22,6 @@ class ShuffledBatches:
 
     teaches = False
 
-    @staticmethod
-    def kept(bank: Tensor, fresh: Tensor) -> Tensor:
-        return torch.cat([fresh.to(bank), bank])[: len(bank)]
-
     def steps(self, n: int, p: Any) -> int:
         return max(1, n // p.batch)
 

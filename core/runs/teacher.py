@@ -3,12 +3,11 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from core.methods.registry import METHODS
+from core.methods.queue import Queue, kept
 from core.runs.networks import Networks
 from core.runs.payment import Embedded
 
@@ -19,7 +18,7 @@ class Teacher(nn.Module):
     All of it is state of the module, so a checkpoint holds it.
     """
 
-    def __init__(self, networks: Networks, p: Any, inputs: Mapping[str, Tensor], labels: Tensor) -> None:
+    def __init__(self, networks: Networks, p: Queue, inputs: Mapping[str, Tensor], labels: Tensor) -> None:
         """Start as the networks are; the bank starts with K items, none of them twice.
 
         Args:
@@ -29,7 +28,7 @@ class Teacher(nn.Module):
             labels: (K,) their classes.
         """
         super().__init__()
-        self.p, self.kept = p, METHODS.of(p).call().kept
+        self.p = p
         self.networks = copy.deepcopy(networks).requires_grad_(False)
         self.names = list(inputs)
         self.register_buffer("bank", torch.stack(list(self.see(inputs).values())))
@@ -54,8 +53,8 @@ class Teacher(nn.Module):
         for mine, theirs in zip(self.networks.buffers(), networks.buffers(), strict=True):
             mine.copy_(theirs)
         seen = zip(self.bank, self.names, strict=True)
-        self.bank = torch.stack([self.kept(bank, batch.teacher[name]) for bank, name in seen])
-        self.labels = self.kept(self.labels, batch.labels)
+        self.bank = torch.stack([kept(bank, batch.teacher[name]) for bank, name in seen])
+        self.labels = kept(self.labels, batch.labels)
 
 
 def taught_arrays(batch: Embedded) -> dict[str, Tensor]:
