@@ -5,8 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.addresses import knobs, read
-from core.diagnostics.synthetic import check_of_pairs, of_pairs_alone
-from core.losses.registry import LOSSES
+from core.diagnostics.synthetic import check_of_pairs, losses_of_pairs
 from core.refusal import Refusal
 from dashboard import gap_panels as lab
 from dashboard import gradient_panels as panels
@@ -25,8 +24,7 @@ PARTS = {"batch": "Which pairs move in a batch?", "lab": "Why do easy pairs fall
 
 def loss_knobs() -> None:
     """The loss and its first two knobs; one that it lacks stays, but cannot be moved."""
-    of_pairs = [e.key for e in LOSSES if e.key == view().loss.kind or of_pairs_alone(e.params())]
-    knob("loss", names=LOSS_NAMES, options=of_pairs)
+    knob("loss", names=LOSS_NAMES, options=losses_of_pairs(view().loss))
     for name, title in FRONT.items():
         if name in type(view().loss).model_fields:
             knob(f"loss.{name}")
@@ -54,8 +52,7 @@ def where() -> Where | None:
     chosen = view().pairs
     if chosen.source == "synthetic":
         return Where(chosen, view().seed)
-    run = pick(started)
-    if run is None:
+    if (run := pick(started)) is None:
         return None
     steps = transport.recorded(run)
     transport.slider(steps, run.status().steps)

@@ -92,6 +92,11 @@ def of_pairs_alone(p: Params) -> bool:
     return not invented(p) and entry.plan is None and "views" not in entry.inputs
 
 
+def losses_of_pairs(p: Params) -> list[str]:
+    """The losses, by key, that a batch of pairs suffices, and that of `p`."""
+    return [entry.key for entry in LOSSES if entry.key == LOSSES.of(p).key or of_pairs_alone(entry.params())]
+
+
 def check_of_pairs(p: Params) -> None:
     """Refuse a loss that a batch of pairs does not suffice.
 
