@@ -71,7 +71,8 @@ def floor_level(p: Params, n: int, dim: int, labels: Array | None = None) -> flo
         labels: (n,) classes of the items, as for `chance_level`.
 
     Returns:
-        The total, or None where no such arrangement is known, or the loss needs more than a, b and labels.
+        The total, or None where no such arrangement is known, where it would cost more than collapse, or where the loss
+        needs more than a, b and labels.
     """
     entry = LOSSES.of(p)
     needed = set(entry.needed)
@@ -83,7 +84,10 @@ def floor_level(p: Params, n: int, dim: int, labels: Array | None = None) -> flo
         given = integers(raw, group)
         group = given.unique(return_inverse=True)[1]
     points = _evenly_spaced(int(group.max()) + 1, dim)
-    return None if points is None else _pay(p, entry, n, given, lambda shape: points[group])
+    if points is None:
+        return None
+    floor = _pay(p, entry, n, given, lambda shape: points[group])
+    return floor if floor <= chance_level(p, n, labels) + 1e-12 else None
 
 
 def _evenly_spaced(count: int, dim: int) -> Tensor | None:

@@ -73,7 +73,7 @@ class LossEntry(Entry):
     @property
     def pairwise(self) -> bool:
         """Whether pairs of embeddings, and classes where it asks for them, are all that it needs."""
-        return set(self.needed) <= {"a", "b", "labels"}
+        return {"a", "b"} <= set(self.needed) <= {"a", "b", "labels"}
 
 
 LOSSES: Registry[LossEntry] = Registry("loss", "core.losses")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import torch
@@ -45,6 +45,11 @@ def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
 def of_pairs(entry: Entry) -> bool:
     """Whether a loss is paid for each pair of modalities, not for all of them at once."""
     return "a" in entry.inputs
+
+
+def _sides(entry: Entry, names: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The pairs of modalities, each both ways round where the loss moves one side alone: else the last never learns."""
+    return modality_pairs(names) if "b" in entry.inputs else list(permutations(names, 2))
 
 
 def takes_bags(entry: Entry) -> bool:
@@ -106,7 +111,7 @@ def pay_all(recipe: Recipe, batch: Embedded) -> Paid:
     if not of_pairs(entry):
         return entry.pay(whole(entry, batch, batch.z) | given, recipe.loss, draws(recipe, batch))
     parts = {}
-    for m, n in modality_pairs(batch.z):
+    for m, n in _sides(entry, batch.z):
         pair = pair_inputs(entry, batch.z[m], batch.z[n], batch.bags.get(m), batch.bags.get(n))
         pair |= taught(entry, batch, n)
         parts[f"{m}_{n}"] = entry.pay(pair | given, recipe.loss, draws(recipe, batch, m, n))

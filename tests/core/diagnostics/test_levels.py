@@ -115,6 +115,9 @@ def test_with_labels_there_is_one_point_for_each_class():
 @pytest.mark.parametrize("dim", [2, 16])
 def test_no_loss_pays_more_on_its_floor_than_at_chance(p, dim):
     floor, chance = floor_level(p, 12, dim), chance_level(p, 12)
+    if p.kind == "cwcl" and p.temperature < 0.1:
+        assert floor is None, "its soft targets make strangers positives too, so that spread points pay more"
+        return
     assert math.isfinite(floor)
     assert math.isfinite(chance)
     assert floor < chance or max(abs(floor), abs(chance)) < 1e-12

@@ -29,7 +29,7 @@ def test_the_softmax_weighs_the_others_together_as_much_as_the_relevant_one_and_
 
 
 def test_the_yes_or_no_weighs_each_by_itself_and_moves_the_lead_over_the_no():
-    found = moved(RerankSFT(reduction="sum_docs"), torch.full((1, 9), 5.0), torch.zeros(1, 9))
+    found = moved(RerankSFT(reduction="sum"), torch.full((1, 9), 5.0), torch.zeros(1, 9))
     assert found.together == pytest.approx(8 * torch.tensor(5.0).sigmoid().item())
     assert found.positive == pytest.approx(torch.tensor(-5.0).sigmoid().item())
     torch.testing.assert_close(found.against_no, torch.ones_like(found.against_no))
@@ -48,7 +48,7 @@ def test_weight_and_direction_come_back_as_they_were_chosen(weigh, direction):
 
 def test_equal_logits_give_what_is_said_of_chance():
     equal = torch.zeros(3, 4, dtype=torch.float64)
-    by_softmax, each = moved(RerankCL(), equal, equal), moved(RerankSFT(reduction="sum_docs"), equal, equal)
+    by_softmax, each = moved(RerankCL(), equal, equal), moved(RerankSFT(reduction="sum"), equal, equal)
     assert (by_softmax.positive, by_softmax.negative) == (pytest.approx(3 / 4), pytest.approx(1 / 4))
     assert (each.positive, each.negative, each.together) == (0.5, 0.5, 1.5)
 

@@ -51,8 +51,8 @@ def gradients(p: Params, given: Given) -> list[Tensor]:
     ("whole", "apart"),
     [
         (RerankCL(), RerankUnified(weigh="softmax", direction="yes")),
-        (RerankSFT(reduction="sum_docs"), RerankUnified()),
-        (RerankSFT(), RerankUnified(reduction="mean_docs")),
+        (RerankSFT(reduction="sum"), RerankUnified()),
+        (RerankSFT(), RerankUnified(reduction="mean")),
     ],
 )
 def test_weight_times_direction_has_the_gradient_of_the_loss_that_both_are_of(whole: Params, apart: Params):

@@ -35,7 +35,7 @@ PARTNERS = (
     "flip", "roll", "shuffle", "derangement", "hard", "farthest", "same_class", "other_class", "bank"
 )  # fmt: skip
 DRAWS = 100, 100
-PAIRWISE = [entry.key for entry in LOSSES if {"a", "b"} <= set(entry.inputs) and "bags" not in entry.inputs]
+PAIRWISE = [entry.key for entry in LOSSES if entry.pairwise]
 
 
 def points(name: str, *shape: int) -> Tensor:
@@ -87,7 +87,8 @@ def test_at_lambda_one_mixed_inputs_pay_every_loss_as_clean_ones_do(key: str, si
     mixed = MIX.apply({"a": x, "b": y}, drawn, p)
 
     def paid(a: Tensor, b: Tensor, **more: Any) -> Tensor:
-        return entry.call(a=F.normalize(a, dim=-1), b=F.normalize(b, dim=-1), p=settings, **labels, **more).total()
+        z = {"a": F.normalize(a, dim=-1), "b": F.normalize(b, dim=-1)}
+        return entry.pay({**z, **labels, **more}, settings, stream(0, "plan")).total()
 
     same, clean = paid(mixed["a"], mixed["b"], **asked), paid(x, y)
     assert_close(same, clean)
@@ -313,9 +314,7 @@ def test_gradients_through_the_mixture_are_those_of_finite_differences(
 # 13
 
 
-@pytest.mark.parametrize(
-    "key", [e.key for e in LOSSES if {"a", "b", "margin"} <= set(e.inputs) and "bags" not in e.inputs]
-)
+@pytest.mark.parametrize("key", [e.key for e in LOSSES if e.pairwise and "margin" in e.inputs])
 def test_equal_lambdas_per_sample_are_one_lambda(key: str):
     """The plans are the same, and a loss pays the same for one margin as for an equal one per anchor."""
     each = DMM(low=0.8, high=0.8, per_sample=True)
@@ -328,7 +327,8 @@ def test_equal_lambdas_per_sample_are_one_lambda(key: str):
     inputs = {"a": unit("a").requires_grad_(), "b": unit("b").requires_grad_()}
     mixed = MIX.apply(inputs, one, each)
     margin = one.margin.double()
-    paid = [entry.call(**mixed, **labels, p=entry.params(), margin=m).total() for m in (margin, margin[0])]
+    g = stream(0, "plan")
+    paid = [entry.pay({**mixed, **labels, "margin": m}, entry.params(), g).total() for m in (margin, margin[0])]
     assert_close(paid[0], paid[1])
     gradients = [torch.autograd.grad(value, list(inputs.values()), retain_graph=True) for value in paid]
     for first, second in zip(*gradients, strict=True):
