@@ -83,11 +83,10 @@ def test_every_loss_has_its_page(kind: str, part: str, charts):
     missing = expected - set(charts)
     assert text.count(WITHOUT_ROWS) == len(missing)
     assert "nan" not in text
+    dots_are_the_pairs_of_the_batch(kind, charts)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_dots_are_the_pairs_of_the_batch(kind: str, charts):
-    opened("losses", SMALL | {"losses.open": kind})
+def dots_are_the_pairs_of_the_batch(kind: str, charts) -> None:
     table = charts["microscope"].columns
     found = lens(LOSSES[kind].params(), S)
     scores = torch.cat([layer.scores.flatten() for layer in found.layers])
