@@ -17,6 +17,7 @@ from core.runs.worker import prepare, state_at, work
 from tests.core.runs.conftest import VARIANTS, small
 
 CONTEXT = multiprocessing.get_context("forkserver")
+PRELOADED = ["core.runs.worker", "sklearn.linear_model", "torch._dynamo"]  # an optimiser imports the last
 
 
 def trained(recipe, path=None, threads=1):
@@ -86,7 +87,7 @@ def test_killed_at_twenty_random_steps_and_resumed_a_run_equals_an_uninterrupted
     recipe = small(**{key.replace(".", "__"): value for key, value in VARIANTS.get(name, {}).items()}, steps="300")
     whole = trained(recipe, tmp_path / "whole", threads)
     folder = prepare(recipe, RunFolder(tmp_path / "killed"), threads)
-    CONTEXT.set_forkserver_preload(["core.runs.worker", "sklearn.linear_model"])
+    CONTEXT.set_forkserver_preload(PRELOADED)
     rng = random.Random(name)
     for step in sorted(rng.sample(range(10, 290), 20)):
         process = CONTEXT.Process(target=_victim, args=(folder.path, 0.02))
