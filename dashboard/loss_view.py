@@ -1,5 +1,6 @@
 """From a loss and a batch made for it to what the Losses page shows, cached; and from a loss to Play."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,11 +18,11 @@ from core.diagnostics.loss_marks import Marks
 from core.diagnostics.loss_paths import Along, Path, Surface
 from core.diagnostics.push_spread import Spread, flat, spread
 from core.losses.registry import LOSSES
-from core.methods.registry import METHODS
+from core.methods.registry import METHODS, MethodEntry
 from core.paid import Role
 from core.params import Params
 from core.refusal import Refusal
-from core.runs.fit import Unfit, check_fit
+from core.runs.fit import TAUGHT, Unfit, check_fit
 from core.vocabulary import VOCABULARY
 from dashboard.lab import data_of
 from dashboard.link import on_data
@@ -167,13 +168,24 @@ def _tries(now: View, by_data: bool) -> Iterator[tuple[str, View]]:
     """The data and the method that Play stands on, then other data; where no data could do, other methods."""
     yield "the data you have there", now
     plain = now.model_copy(update={"mixing": View().mixing, "lane": View().lane})
+    others = ((title, on_data(plain, link)) for title, link in DATA.items())
     if by_data:
-        yield from ((title, on_data(plain, link)) for title, link in DATA.items())
+        yield from others
         return
-    for method in METHODS:
-        same = {"batch"} & method.params.model_fields.keys() & type(now.method).model_fields.keys()
-        batch = {name: getattr(now.method, name) for name in same}
-        yield f"the data you have there, {method.title}", plain.model_copy(update={"method": method.params(**batch)})
+    for title, view in itertools.chain([("the data you have there", plain)], others):
+        try:
+            room = len(data_of(view.recipe()).split.train)
+        except Refusal:
+            continue
+        for method in METHODS:
+            yield f"{title}, {method.title}", view.model_copy(update={"method": _by(method, view, room)})
+
+
+def _by(method: MethodEntry, view: View, room: int) -> Params:
+    """The method with the batch of a view, and a bank no larger than its `room` training items."""
+    fields = method.params.model_fields
+    size = {"size": min(fields["size"].default, room)} if "size" in fields else {}
+    return method.params(batch=view.method.batch, **size)
 
 
 @lru_cache(maxsize=200)
@@ -189,7 +201,7 @@ def _way(p: Params, now: View) -> tuple[View | None, str]:
             continue
         else:
             return asked_for, title
-    lacking = [name for name in LOSSES.of(p).needed if name not in BRINGABLE]
+    lacking = [name for name in LOSSES.of(p).needed if name not in BRINGABLE | TAUGHT]
     told = ", ".join(f"{name} ({VOCABULARY[name].meaning})" for name in lacking)
     plainly = [reason for reason in reasons if " needs " not in reason] or reasons or ["no data set there fits"]
     return None, f"Play cannot train it yet: {f'nothing there brings {told}' if lacking else plainly[0]}."

@@ -274,6 +274,16 @@ def test_the_way_to_play_fits_or_says_what_is_missing(kind: str):
     check_fit(recipe, data_of(recipe))
 
 
+@pytest.mark.parametrize("kind", ["moco", "mochi", "feature_transform"])
+def test_a_loss_with_a_bank_is_taken_to_a_queue_that_the_data_can_fill(kind: str):
+    target, why = loss_view.way_to_play(LOSSES[kind].params(), DEFAULT)
+    assert target is not None
+    assert why == "the data you have there, Queue and teacher"
+    assert target.method.kind == "queue"
+    assert target.method.size == len(data_of(DEFAULT.recipe()).split.train)
+    assert target.method.batch == DEFAULT.method.batch
+
+
 def test_what_play_trains_keeps_the_data_that_stand_there():
     link = {"data.kind": "circle", "encoder.dim": "2"}
     target, why = loss_view.way_to_play(Triplet(margin=1), view_of(link))
