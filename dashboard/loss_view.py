@@ -184,8 +184,8 @@ def _tries(now: View, by_data: bool) -> Iterator[tuple[str, View]]:
 def _by(method: MethodEntry, view: View, room: int) -> Params:
     """The method with the batch of a view, and a bank no larger than its `room` training items."""
     fields = method.params.model_fields
-    size = {"size": min(fields["size"].default, room)} if "size" in fields else {}
-    return method.params(batch=view.method.batch, **size)
+    bank = {"size": min(fields["size"].default, room)} if "size" in fields else {}
+    return method.params.model_validate({"batch": view.method.batch, **bank})
 
 
 @lru_cache(maxsize=200)
