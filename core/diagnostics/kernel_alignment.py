@@ -10,7 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from core.diagnostics.arrays import CHUNK, Array, unit_rows
+from core.diagnostics.arrays import Array, unit_rows
+from core.diagnostics.maps import nearest
 from core.diagnostics.registry import diagnostic
 
 _RELEASED = "Huh et al. 2024, arXiv:2405.07987, as in the code that Xiao et al. 2025, arXiv:2510.11693, measure with"
@@ -30,15 +31,10 @@ def _both(a: Array, b: Array, least: int) -> tuple[Tensor, Tensor]:
 
 
 def _neighbours(x: Tensor, k: int) -> Tensor:
-    """(N, k) the nearest others of each row, by inner product, the nearest first."""
+    """(N, k) the nearest others of each unit row, the nearest first."""
     if k > len(x) - 1:
         raise ValueError(f"got k = {k} for {len(x)} items; an item has {len(x) - 1} others")
-    found = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
-    for start in range(0, len(x), CHUNK):
-        scores = x[start : start + CHUNK] @ x.T
-        scores.diagonal(start).fill_(-torch.inf)
-        found[start : start + CHUNK] = scores.topk(k, dim=1).indices
-    return found
+    return nearest(x, k)[0]
 
 
 def _ratio(across: Tensor, first: Tensor, second: Tensor) -> float:

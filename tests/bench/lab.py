@@ -42,6 +42,14 @@ def moves(page: Page, name: str, pid: int) -> tuple[float, float]:
     return statistics.median(spent), (cpu(pid) - before) / MOVES
 
 
+def settle(page: Page, address: str, slider: str) -> None:
+    """Open a page, and wait until its slider is there and nothing changes any more."""
+    page.goto(address)
+    page.get_by_role("slider", name=slider).first.wait_for(timeout=120_000)
+    page.evaluate(WATCH)
+    page.wait_for_function(STILL, arg=[page.evaluate("() => performance.now()"), 2 * REST])
+
+
 def on_screen() -> list[tuple[str, float, str]]:
     found = []
     with (
@@ -51,10 +59,7 @@ def on_screen() -> list[tuple[str, float, str]]:
     ):
         window = play.chromium.launch(executable_path=browser() or None, args=["--no-sandbox"])
         page = window.new_page(viewport={"width": 1280, "height": 1700})
-        page.goto(f"{url}/gradients?v=1&pairs.part=lab&lab.margin=0.1&lab.closeness=0.3")
-        page.get_by_role("slider", name=SLIDERS[0]).first.wait_for(timeout=120_000)
-        page.evaluate(WATCH)
-        page.wait_for_function(STILL, arg=[page.evaluate("() => performance.now()"), 2 * REST])
+        settle(page, f"{url}/gradients?v=1&pairs.part=lab&lab.margin=0.1&lab.closeness=0.3", SLIDERS[0])
         for name in SLIDERS:
             seen, used = moves(page, name, pid)
             found += [

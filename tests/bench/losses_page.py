@@ -13,7 +13,7 @@ import torch
 from playwright.sync_api import Page, sync_playwright
 
 from core.environment import ROOT
-from tests.bench.lab import REST, STILL, WATCH, moves
+from tests.bench.lab import REST, STILL, moves, settle
 from tests.bench.pages import cpu, served
 from tests.bench.paired import ratio
 from tests.suite import browser
@@ -42,16 +42,10 @@ def on_screen() -> list[tuple[str, float, str]]:
     ):
         window = play.chromium.launch(executable_path=browser() or None, args=["--no-sandbox"])
         page = window.new_page(viewport={"width": 1280, "height": 1700})
-        page.goto(f"{url}/losses?v=1&losses.n=64")
-        page.get_by_role("slider", name=SLIDERS[0]).first.wait_for(timeout=120_000)
-        page.evaluate(WATCH)
-        page.wait_for_function(STILL, arg=[page.evaluate("() => performance.now()"), 2 * REST])
+        settle(page, f"{url}/losses?v=1&losses.n=64", SLIDERS[0])
         seen, used = openings(page, pid)
         found += [("opening a loss: seconds on the screen", seen, "<= 0.3"), ("opening a loss: CPU", used, "<= 0.3")]
-        page.goto(f"{url}/losses?v=1&losses.n=64&losses.open=nt_xent")
-        page.get_by_role("slider", name=SLIDERS[0]).first.wait_for(timeout=120_000)
-        page.evaluate(WATCH)
-        page.wait_for_function(STILL, arg=[page.evaluate("() => performance.now()"), 2 * REST])
+        settle(page, f"{url}/losses?v=1&losses.n=64&losses.open=nt_xent", SLIDERS[0])
         for name in SLIDERS:
             seen, used = moves(page, name, pid)
             found += [
