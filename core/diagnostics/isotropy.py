@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from core.diagnostics.arrays import Array, tensor
+from core.diagnostics.arrays import Array, integers, tensor
 from core.diagnostics.registry import diagnostic
 
 
@@ -28,10 +28,10 @@ def isotropy(sequence: Array, mask: Array | None = None) -> float:
         ValueError: if the mask does not have an entry for each token.
     """
     z = tensor(sequence).double()
-    here = torch.ones(z.shape[:2], dtype=torch.bool) if mask is None else torch.as_tensor(mask).bool()
+    here = torch.ones_like(z[..., 0], dtype=torch.bool) if mask is None else integers(mask, z).bool()
     if here.shape != z.shape[:2]:
         raise ValueError(f"got a mask of shape {tuple(here.shape)} for tokens {tuple(z.shape[:2])}; give one for each")
-    present = z * here.to(z.device)[:, :, None]
+    present = z * here[:, :, None]
     counts = here.sum(dim=1)
     pairs = int((counts * (counts - 1)).sum())
     if pairs == 0:

@@ -1,0 +1,384 @@
+"""Losses that pytorch-metric-learning has as well: what is paid, anchor by anchor, and every gradient.
+
+Where the conventions differ, its numbers are converted in the open: it hands out one number for each pair or triplet.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pytorch_metric_learning.distances import DotProductSimilarity, LpDistance
+from pytorch_metric_learning.losses import (
+    ArcFaceLoss,
+    ContrastiveLoss,
+    CosFaceLoss,
+    NCALoss,
+    NPairsLoss,
+    NTXentLoss,
+    SelfSupervisedLoss,
+    SupConLoss,
+    TripletMarginLoss,
+)
+from pytorch_metric_learning.miners import BatchHardMiner
+from pytorch_metric_learning.reducers import DoNothingReducer
+from torch import Tensor
+
+from core.losses.registry import LOSSES
+from core.losses.scores import similarity
+from core.procedures.hard_pairs import HardPairs, hard_pairs
+from tests.core.losses.batches import Batch, example, leaves
+
+Case = Callable[[Batch], tuple[Tensor, Tensor]]
+B, K, V = 6, 4, 3
+TAU = 0.3
+HERE = torch.arange(B)
+EMBEDDINGS = ("a", "b", "negatives", "joint", "modalities", "views", "teacher", "bank")
+INPUTS = (*EMBEDDINGS, "labels", "clusters", "rehearsed", "node_weight")
+CASES: dict[str, Case] = {}
+
+
+def case(call: Case) -> Case:
+    CASES[call.__name__] = call
+    return call
+
+
+def each(kind: type, *args: Any, like: Any = None, **settings: Any) -> Callable[..., Tensor]:
+    """Their loss over inner products, or `like` another distance, unreduced."""
+    compare = DotProductSimilarity(normalize_embeddings=False) if like is None else like
+    loss = kind(*args, distance=compare, reducer=DoNothingReducer(), **settings)
+    return lambda *given, **more: loss(*given, **more)["loss"]["losses"]
+
+
+def euclidean(power: int = 1) -> LpDistance:
+    return LpDistance(normalize_embeddings=False, p=2, power=power)
+
+
+def nt_xents(z: Tensor, labels: Tensor, other: Tensor | None = None, other_labels: Tensor | None = None) -> Tensor:
+    """One number for each positive pair, anchor by anchor."""
+    return each(NTXentLoss, temperature=TAU)(z, labels, ref_emb=other, ref_labels=other_labels)
+
+
+def one_way(a: Tensor, b: Tensor) -> Tensor:
+    return nt_xents(a, HERE, b, HERE.clone())
+
+
+def paid(key: str, x: Batch, *names: str, **settings: Any) -> Tensor:
+    """What ours asks, each term times its weight."""
+    entry = LOSSES[key]
+    found = entry.call(**{name: x[name] for name in names}, p=entry.params(**settings))
+    weighed = [t.per * (1 / len(t.per) if t.weight is None else t.weight) for t in found.terms.values()]
+    return torch.cat(weighed)
+
+
+def anchors(key: str, x: Batch, *names: str, **settings: Any) -> Tensor:
+    """What each anchor pays, where there is one term."""
+    entry = LOSSES[key]
+    (term,) = entry.call(**{name: x[name] for name in names}, p=entry.params(**settings)).terms.values()
+    assert term.weight is None
+    return term.per
+
+
+def off_diagonal() -> tuple[Tensor, Tensor]:
+    """Anchor and negative of every pair that is none."""
+    anchor, other = (~torch.eye(B, dtype=torch.bool)).nonzero().T
+    return anchor, other
+
+
+def triplets(x: Batch, **settings: Any) -> Tensor:
+    """(B, B - 1) what they ask of every triplet of an anchor, its positive and another's."""
+    anchor, other = off_diagonal()
+    theirs = each(TripletMarginLoss, **settings)(x["a"], indices_tuple=(anchor, anchor, other), ref_emb=x["b"])
+    return theirs.unflatten(0, (B, B - 1))
+
+
+@case
+def info_nce(x: Batch) -> tuple[Tensor, Tensor]:
+    return anchors("info_nce", x, "a", "b", temperature=TAU), one_way(x["a"], x["b"])
+
+
+@case
+def info_nce_at_temperature_one_is_n_pairs(x: Batch) -> tuple[Tensor, Tensor]:
+    """They pick the two items of each class themselves."""
+    z, labels = torch.stack([x["a"], x["b"]], dim=1).flatten(0, 1), HERE.repeat_interleave(2)
+    return anchors("info_nce", x, "a", "b", temperature=1), each(NPairsLoss)(z, labels)
+
+
+@case
+def info_nce_with_a_margin_is_cosface_over_the_batch(x: Batch) -> tuple[Tensor, Tensor]:
+    return anchors("info_nce", x, "a", "b", temperature=TAU, margin=0.2), over_classes(CosFaceLoss, x, 0.2)
+
+
+@case
+def angular_is_arcface_over_the_batch(x: Batch) -> tuple[Tensor, Tensor]:
+    """Short of a straight angle, past which the two are continued differently."""
+    angle = torch.acos((x["a"] * x["b"]).sum(dim=1))
+    assert (angle + 0.2 < torch.pi).all()
+    return anchors("angular", x, "a", "b", temperature=TAU, margin=0.2), over_classes(
+        ArcFaceLoss, x, 0.2 * 180 / torch.pi
+    )
+
+
+def over_classes(kind: type, x: Batch, margin: float) -> Tensor:
+    """Their margin on a linear layer, with the positives in the place of the centres of the classes."""
+    loss = kind(B, x["b"].shape[1], margin=margin, scale=1 / TAU, reducer=DoNothingReducer())
+    del loss.W
+    loss.W = x["b"].T
+    loss.cast_types = lambda dtype, device: None
+    return loss(x["a"], HERE)["loss"]["losses"]
+
+
+@case
+def clip(x: Batch) -> tuple[Tensor, Tensor]:
+    both = torch.cat([one_way(x["a"], x["b"]), one_way(x["b"], x["a"])])
+    return paid("clip", x, "a", "b", temperature=TAU), both / (2 * B)
+
+
+@case
+def sample4geo_without_smoothing(x: Batch) -> tuple[Tensor, Tensor]:
+    both = torch.cat([one_way(x["a"], x["b"]), one_way(x["b"], x["a"])])
+    return paid("sample4geo", x, "a", "b", temperature=TAU, smoothing=0), both / (2 * B)
+
+
+@case
+def pairwise_clip(x: Batch) -> tuple[Tensor, Tensor]:
+    z = x["modalities"]
+    rest = [sum(one_way(z[q], z[r]) for r in range(len(z)) if r != q) for q in range(len(z))]
+    return paid("pairwise_clip", x, "modalities", temperature=TAU), torch.cat(rest) / (2 * B)
+
+
+@case
+def nt_xent(x: Batch) -> tuple[Tensor, Tensor]:
+    return anchors("nt_xent", x, "a", "b", temperature=TAU), nt_xents(torch.cat([x["a"], x["b"]]), HERE.repeat(2))
+
+
+@case
+def nt_xent_of_views_that_supervise_each_other(x: Batch) -> tuple[Tensor, Tensor]:
+    loss = NTXentLoss(temperature=TAU, distance=DotProductSimilarity(), reducer=DoNothingReducer())
+    theirs = SelfSupervisedLoss(loss, symmetric=True)(x["a"], x["b"])["loss"]["losses"]
+    return anchors("nt_xent", x, "a", "b", temperature=TAU), theirs
+
+
+@case
+def nt_xent_is_nca_where_everyone_has_one_neighbour(x: Batch) -> tuple[Tensor, Tensor]:
+    """They leave minus the squared distance to the softmax: twice the cosine, less a constant."""
+    theirs = each(NCALoss, softmax_scale=1 / (2 * TAU), like=euclidean(2))
+    return anchors("nt_xent", x, "a", "b", temperature=TAU), theirs(torch.cat([x["a"], x["b"]]), HERE.repeat(2))
+
+
+@case
+def csgcl_without_team_up(x: Batch) -> tuple[Tensor, Tensor]:
+    ours = anchors("csgcl", x, "a", "b", "node_weight", temperature=TAU, team_up=0)
+    return ours, nt_xents(torch.cat([x["a"], x["b"]]), HERE.repeat(2))
+
+
+@case
+def dcl(x: Batch) -> tuple[Tensor, Tensor]:
+    """Theirs has the positive below: log(1 + e^d), of which d is the inverse."""
+    whole = nt_xents(torch.cat([x["a"], x["b"]]), HERE.repeat(2))
+    return anchors("dcl", x, "a", "b", temperature=TAU), whole + torch.log(-torch.expm1(-whole))
+
+
+@case
+def gmc(x: Batch) -> tuple[Tensor, Tensor]:
+    theirs = [nt_xents(torch.cat([x["joint"], z]), HERE.repeat(2)) / (2 * B) for z in x["modalities"]]
+    return paid("gmc", x, "joint", "modalities", temperature=TAU), torch.cat(theirs)
+
+
+@case
+def mv_pvc(x: Batch) -> tuple[Tensor, Tensor]:
+    pairs = nt_xents(x["views"].flatten(0, 1), HERE.repeat(V))
+    return anchors("mv_pvc", x, "views", temperature=TAU), pairs.unflatten(0, (V * B, V - 1)).mean(dim=1)
+
+
+@case
+def mv_pwe(x: Batch) -> tuple[Tensor, Tensor]:
+    z, found = x["views"], torch.zeros(V, B, dtype=torch.float64)
+    for one in range(V):
+        for other in range(one):
+            pair = nt_xents(torch.cat([z[one], z[other]]), HERE.repeat(2)).unflatten(0, (2, B)) / (V - 1)
+            found = found.index_add(0, torch.tensor([one, other]), pair)
+    return anchors("mv_pwe", x, "views", temperature=TAU), found.flatten()
+
+
+@case
+def mv_avg(x: Batch) -> tuple[Tensor, Tensor]:
+    z, every = x["views"], x["views"].sum(dim=0)
+    theirs = [nt_xents(torch.cat([one, (every - one) / (V - 1)]), HERE.repeat(2)) for one in z]
+    return paid("mv_avg", x, "views", temperature=TAU), torch.cat(theirs) / (2 * V * B)
+
+
+@case
+def lco_emb(x: Batch) -> tuple[Tensor, Tensor]:
+    """The hard negatives of everyone are of a class that no anchor has."""
+    candidates = torch.cat([x["b"], x["negatives"].flatten(0, 1)])
+    labels = torch.cat([HERE, torch.full((B * K,), B)])
+    return anchors("lco_emb", x, "a", "b", "negatives", temperature=TAU), nt_xents(x["a"], HERE, candidates, labels)
+
+
+def against_a_bank(key: str) -> Case:
+    def compared(x: Batch) -> tuple[Tensor, Tensor]:
+        keys = torch.cat([x["teacher"], x["bank"]])
+        pairs = (HERE, HERE, HERE.repeat_interleave(K), B + torch.arange(K).repeat(B))
+        theirs = each(NTXentLoss, temperature=TAU)(x["a"], indices_tuple=pairs, ref_emb=keys)
+        return anchors(key, x, "a", "teacher", "bank", temperature=TAU), theirs
+
+    return compared
+
+
+CASES |= {key: against_a_bank(key) for key in ("moco", "ts_moco")}
+
+
+@case
+def hard_contrastive(x: Batch) -> tuple[Tensor, Tensor]:
+    """The two hardest of five negatives, named to theirs as the only pairs."""
+    scores = similarity(x["a"], x["b"]).detach().fill_diagonal_(-torch.inf)
+    hard = scores.topk(2, dim=1).indices
+    taken = {**x, "hardest": torch.zeros(B, B, dtype=torch.bool).scatter(1, hard, True)}
+    pairs = (HERE, HERE, HERE.repeat_interleave(2), hard.flatten())
+    theirs = each(NTXentLoss, temperature=TAU)(x["a"], indices_tuple=pairs, ref_emb=x["b"])
+    return anchors("hard_contrastive", taken, "a", "b", "hardest", temperature=TAU), theirs
+
+
+@case
+def supcon(x: Batch) -> tuple[Tensor, Tensor]:
+    theirs = each(SupConLoss, temperature=TAU)(torch.cat([x["a"], x["b"]]), x["labels"].repeat(2))
+    return anchors("supcon", x, "a", "b", "labels", temperature=TAU), theirs
+
+
+@case
+def sbcl_with_the_plain_class_term(x: Batch) -> tuple[Tensor, Tensor]:
+    z, classes = torch.cat([x["a"], x["b"]]), x["labels"].repeat(2)
+    fine = each(SupConLoss, temperature=TAU)(z, classes * B + x["clusters"].repeat(2))
+    coarse = each(SupConLoss, temperature=TAU)(z, classes)
+    settings = {"temperature": TAU, "base_temperature": 0.1, "gamma": 0.4, "form": "plain"}
+    theirs = torch.cat([TAU / 0.1 * fine, 0.4 * coarse]) / (2 * B)
+    return paid("sbcl", x, "a", "b", "labels", "clusters", **settings), theirs
+
+
+@case
+def coconut_mm(x: Batch) -> tuple[Tensor, Tensor]:
+    theirs, labels = each(SupConLoss, temperature=TAU), x["labels"]
+    sides = ((x["a"], x["b"]), (x["b"], x["a"]))
+    both = [theirs(z, labels, ref_emb=other, ref_labels=labels.clone()) / B for z, other in sides]
+    return paid("coconut_mm", x, "a", "b", "labels", temperature=TAU), torch.cat(both)
+
+
+@case
+def coconut_ntpt(x: Batch) -> tuple[Tensor, Tensor]:
+    """Theirs leaves an item's own place out where both sides share the labels; only rehearsed items are counted."""
+    there = x["rehearsed"]
+    theirs = each(SupConLoss, temperature=TAU)(x["a"], x["labels"], ref_emb=x["teacher"], ref_labels=x["labels"])
+    ours = paid("coconut_ntpt", x, "a", "teacher", "labels", "rehearsed", temperature=TAU)
+    return ours, theirs * there / there.sum()
+
+
+@case
+def triplet_over_all(x: Batch) -> tuple[Tensor, Tensor]:
+    return anchors("triplet", x, "a", "b", over="sum", margin=0.4), triplets(x, margin=0.4, like=euclidean()).mean(
+        dim=1
+    )
+
+
+@case
+def triplet_over_squares(x: Batch) -> tuple[Tensor, Tensor]:
+    ours = anchors("triplet", x, "a", "b", over="sum", squared=True, margin=0.4)
+    return ours, triplets(x, margin=0.4, like=euclidean(2)).mean(dim=1)
+
+
+@case
+def triplet_over_the_nearest_that_they_mine(x: Batch) -> tuple[Tensor, Tensor]:
+    mine = BatchHardMiner(distance=euclidean())
+    found = mine(x["a"], HERE, ref_emb=x["b"], ref_labels=HERE.clone())
+    assert torch.equal(found[0], HERE)
+    theirs = each(TripletMarginLoss, margin=0.4, like=euclidean())
+    return anchors("triplet", x, "a", "b", margin=0.4), theirs(x["a"], indices_tuple=found, ref_emb=x["b"])
+
+
+def own_negatives(x: Batch, **settings: Any) -> Tensor:
+    candidates = torch.cat([x["b"], x["negatives"].flatten(0, 1)])
+    anchor = HERE.repeat_interleave(K)
+    found = (anchor, anchor, B + torch.arange(B * K))
+    theirs = each(TripletMarginLoss, **settings)(x["a"], indices_tuple=found, ref_emb=candidates)
+    return theirs.unflatten(0, (B, K)).mean(dim=1)
+
+
+@case
+def triplet_with_own_negatives(x: Batch) -> tuple[Tensor, Tensor]:
+    ours = anchors("triplet", x, "a", "b", "negatives", over="sum", margin=0.4)
+    return ours, own_negatives(x, margin=0.4, like=euclidean())
+
+
+@case
+def bpr_is_the_smooth_triplet_over_inner_products(x: Batch) -> tuple[Tensor, Tensor]:
+    return anchors("bpr", x, "a", "b", margin=0.1), triplets(x, margin=0.1, smooth_loss=True).mean(dim=1)
+
+
+@case
+def bpr_with_own_negatives(x: Batch) -> tuple[Tensor, Tensor]:
+    ours = anchors("bpr", x, "a", "b", "negatives", margin=0.1)
+    return ours, own_negatives(x, margin=0.1, smooth_loss=True)
+
+
+@case
+def ranking_is_the_triplet_over_inner_products_both_ways(x: Batch) -> tuple[Tensor, Tensor]:
+    sides = (x, {"a": x["b"], "b": x["a"]})
+    theirs = torch.cat([triplets(side, margin=0.4).sum(dim=1) for side in sides])
+    return paid("ranking", x, "a", "b", margin=0.4), theirs / B**2
+
+
+@case
+def ranking_by_the_worst(x: Batch) -> tuple[Tensor, Tensor]:
+    sides = (x, {"a": x["b"], "b": x["a"]})
+    theirs = torch.cat([triplets(side, margin=0.4).amax(dim=1) for side in sides])
+    return paid("ranking", x, "a", "b", margin=0.4, violation="max"), theirs / B**2
+
+
+@case
+def contrastive(x: Batch) -> tuple[Tensor, Tensor]:
+    """They pay the distance and the hinge; Hadsell's loss is half their squares."""
+    loss = ContrastiveLoss(neg_margin=1.5, distance=euclidean(), reducer=DoNothingReducer())
+    found = loss(x["a"], HERE, ref_emb=x["b"], ref_labels=HERE.clone())
+    near, far = (found[name]["losses"].square() / 2 for name in ("pos_loss", "neg_loss"))
+    theirs = torch.cat([near, far.unflatten(0, (B, B - 1)).mean(dim=1)]) / B
+    return paid("contrastive", x, "a", "b", margin=1.5), theirs
+
+
+@case
+def alignment(x: Batch) -> tuple[Tensor, Tensor]:
+    return anchors("alignment", x, "a", "b"), euclidean(2)(x["a"], x["b"]).diagonal()
+
+
+def drawn(seed: int) -> Batch:
+    """One of each input that is compared here, on the sphere where it is an embedding."""
+    return leaves({name: example(name, seed) for name in INPUTS})
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", CASES)
+def test_pays_and_pulls_as_pytorch_metric_learning_does(name: str, seed: int):
+    x = drawn(seed)
+    unit = x | {key: F.normalize(x[key], dim=-1) for key in EMBEDDINGS}
+    ours, theirs = CASES[name](unit)
+    exact = {"rtol": 1e-9, "atol": 1e-12}
+    torch.testing.assert_close(ours, theirs, **exact)
+    learning = [z for z in x.values() if z.requires_grad]
+    upstream = torch.linspace(0.5, 1.5, len(ours), dtype=torch.float64)
+    pulls = [
+        torch.autograd.grad(side @ upstream, learning, allow_unused=True, retain_graph=True) for side in (ours, theirs)
+    ]
+    assert any(z is not None and z.abs().max() > 1e-3 for z in pulls[0])
+    for mine, other in zip(*pulls, strict=True):
+        torch.testing.assert_close(mine, other, **exact)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_hard_pairs_are_those_that_their_miner_finds(seed: int):
+    """Among items that all have a mate and a stranger."""
+    z, labels = example("a", seed), example("labels", seed)
+    anchor, positive, negative = BatchHardMiner(distance=DotProductSimilarity())(z, labels)
+    assert torch.equal(anchor, HERE)
+    found = hard_pairs(z, labels, HardPairs())
+    assert torch.equal(found[0], positive)
+    assert torch.equal(found[1], negative)
