@@ -77,7 +77,7 @@ def community_edges(edges: Tensor, community: Tensor, strength: Tensor, p: Commu
     one, other = edges
     within = community[one] == community[other]
     weight = torch.where(within, strength[one], -(strength[one] + strength[other]))
-    keep = _over_mean(weight - weight.amin()) * (1 - p.drop)
+    keep = _over_mean(weight - weight.amin(), weight.abs().amax()) * (1 - p.drop)
     return keep.clamp(min=1 - p.most, max=1)
 
 
@@ -105,13 +105,13 @@ def community_attributes(x: Tensor, strength: Tensor, p: CommunityAttributes) ->
     votes = (x.abs().T @ strength.to(x.dtype)).clamp_min(0)
     most = votes.amax()
     levels = torch.where(votes > 0, votes, most).clamp_min(_TINY).log()
-    return (_over_mean(levels.amax() - levels) * p.drop).clamp(max=p.most)
+    return (_over_mean(levels.amax() - levels, levels.abs().amax() + 1) * p.drop).clamp(max=p.most)
 
 
-def _over_mean(weight: Tensor) -> Tensor:
-    """`weight`, from 0 up, over its mean; 1 throughout where there is nothing to tell apart."""
+def _over_mean(weight: Tensor, size: Tensor) -> Tensor:
+    """`weight`, from 0 up, over its mean; 1 throughout where numbers of this size differ by no more than rounding."""
     mean = weight.mean()
-    flat = mean == 0
+    flat = mean <= 16 * torch.finfo(mean.dtype).eps * size
     return torch.where(flat, torch.ones_like(weight), weight / torch.where(flat, torch.ones_like(mean), mean))
 
 

@@ -103,8 +103,9 @@ def compactness(
     """Scores how surely each node stays nearer to its positive than to the other nodes, whatever edges are dropped.
 
     The network is a graph convolution of two layers, each followed by its activation. Neither score is a strict lower
-    bound for every graph: the official one weighs a neighbour by its own coefficients, and both take the second
-    layer's ranges from the graph as it is.
+    bound, not even for the graph as it is: the official one weighs a neighbour by its own coefficients, the other
+    bounds a neighbour's hidden units by the node's own ranges, and both take the second layer's ranges from the graph
+    as it is.
 
     Args:
         x: (B, C) features of the nodes.
