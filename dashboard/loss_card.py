@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.addresses import knobs
 from core.environment import ROOT
@@ -18,7 +19,7 @@ from dashboard.gradient_view import brief, numbered
 from dashboard.link import replace, view
 from dashboard.loss_finder import MARK, open_loss
 from dashboard.loss_view import Look, way_to_play
-from dashboard.panel import chip, panel
+from dashboard.panel import chip, heading
 
 FRONT, MOST_FRONT, FEW = ("temperature", "margin"), 2, 4
 CLAIMS: Mapping[str, str] = {
@@ -70,40 +71,56 @@ def _papers(entry: LossEntry) -> str:
     return f" Papers: {', '.join(entry.papers)}." if entry.papers else ""
 
 
-def card(p: Any, seen: Look) -> None:
-    """Name, mark and source, the formula with its numbers, and the way to Play."""
+@dataclass(frozen=True)
+class Price:
+    """The places of the card that follow the knobs: what the batch pays, and the formula with the numbers put in."""
+
+    sentence: DeltaGenerator
+    live: DeltaGenerator
+
+    def show(self, p: Any, seen: Look) -> None:
+        sentence = f"The batch below pays **{brief(seen.total)}**."
+        if seen.each is not None:
+            low, high = brief(float(seen.each.min())), brief(float(seen.each.max()))
+            sentence += f" The cheapest of its {len(seen.each)} anchors pays {low}, the dearest {high}."
+        why = (
+            "The formula as its source has it, then with the numbers of the knobs put in.",
+            f"{MARK[LOSSES.of(p).origin][1]} Symbols: i is an anchor, j a candidate, s a similarity, d a distance.",
+            "",
+        )
+        with self.sentence:
+            heading("What does it pay?", sentence, why=why)
+        symbols = LOSSES.of(p).formula
+        live = numbered(symbols, p)
+        if live == symbols:
+            self.live.empty()
+        else:
+            self.live.latex(f"= {live}" if not live.startswith(r"\begin") else live)
+
+
+def card(p: Any) -> Price:
+    """Name, mark and source, the formula, and the way to Play; what it returns shows what the batch pays."""
     entry = LOSSES.of(p)
     st.subheader(entry.title)
     st.markdown(f"{entry.summary}  \n:small[{chip(Mark(entry))} {entry.source}.{_papers(entry)}]")
-    sentence = f"The batch below pays **{brief(seen.total)}**."
-    if seen.each is not None:
-        low, high = brief(float(seen.each.min())), brief(float(seen.each.max()))
-        sentence += f" The cheapest of its {len(seen.each)} anchors pays {low}, the dearest {high}."
-    why = (
-        "The formula as its source has it, then with the numbers of the knobs put in.",
-        f"{MARK[entry.origin][1]} Symbols: i is an anchor, j a candidate, s a similarity, d a distance.",
-        "",
-    )
-    with panel("formula", "What does it pay?", sentence, why=why):
-        symbols, live = entry.formula, numbered(entry.formula, p)
-        st.latex(symbols)
-        if live != symbols:
-            st.latex(f"= {live}" if not live.startswith(r"\begin") else live)
+    sentence = st.empty()
+    st.latex(entry.formula)
+    price = Price(sentence, st.empty())
     take_it(p)
+    return price
 
 
 def take_it(p: Params) -> None:
     """The button that takes the loss to Play, or the sentence that says what is missing there."""
-    target, said = way_to_play(p, view())
+    target, why = way_to_play(p, view())
     if target is None:
-        st.markdown(f":small[{said}]")
+        st.markdown(f":small[{why}]")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        go = st.button(
-            "Take it to Play", icon=":material/play_arrow:", key="take", on_click=replace, args=(target,), width=164
-        )
-        st.markdown(f":small[Train it on {said if said[:3] == 'the' else f'“{said}”'}, and watch.]", width="content")
+        go = st.button("Take it to Play", icon=":material/play_arrow:", key="take", width=164)
+        st.markdown(f":small[Train it on {why if why[:3] == 'the' else f'“{why}”'}, and watch.]", width="content")
     if go:
+        replace(target)
         st.switch_page("../pages/play.py")
 
 

@@ -18,7 +18,7 @@ from dashboard.charts.push import push, rank_labels
 from dashboard.charts.surface import surface as surface_chart
 from dashboard.gradient_view import brief
 from dashboard.loss_view import Dots, Look, along, marks, road, surface
-from dashboard.panel import panel, show
+from dashboard.panel import heading, lean
 
 NEGATIVES = ("negative", "hard", "semi-hard", "easy", "partner", "synthetic")
 FORCE, MOTION = r"\left|\frac{\partial L}{\partial s_{ij}}\right|", r"\left|g_i\cdot z_j+z_i\cdot g_j\right|"
@@ -29,7 +29,7 @@ NO_ROWS = {
 }
 
 
-def no_path(key: str, title: str, p: Params) -> None:
+def no_path(title: str, p: Params) -> None:
     """Why there is no anchor with one positive and one negative to be moved."""
     needed = LOSSES.of(p).needed
     reason = next((NO_ROWS[name] for name in needed if name in NO_ROWS), "")
@@ -38,17 +38,14 @@ def no_path(key: str, title: str, p: Params) -> None:
         or f"in what it is handed ({', '.join(needed)}) no item has a positive and a negative that could be moved"
     )
     why = ("One negative is moved from far to near, everything else stands still.", "", "")
-    with panel(
-        key, title, f"This does not apply here: {reason}. The pairs that it moves are in the microscope.", why=why
-    ):
-        pass
+    heading(title, f"This does not apply here: {reason}. The pairs that it moves are in the microscope.", why=why)
 
 
 def curves(p: Any, s: Sample, anchor: int) -> None:
     """Pull and push while the hardest negative moves."""
     title, found, line = "How strong are pull and push?", road(p, s, anchor), along(p, s, anchor)
     if found is None or line is None:
-        no_path("curves", title, p)
+        no_path(title, p)
         return
     at = line.similarity.numpy()
     pull, pushed = found.pull_and_push(found.given)
@@ -80,7 +77,7 @@ def curves(p: Any, s: Sample, anchor: int) -> None:
         else r"\text{pull}=\Delta s^+,\quad\text{push}=-\Delta s^-",
     )  # fmt: skip
     chart = pull_push(at, line.pull.numpy(), line.push.numpy(), found.at, found.positive_at)
-    show("curves", title, sentence, chart, why=why, height=HEIGHT)
+    lean("curves", title, sentence, chart, why=why, height=HEIGHT)
 
 
 def _told(seen: Dots) -> str:
@@ -134,21 +131,20 @@ def microscope(p: Params, seen: Look, weight: str) -> None:
     verdict = None
     if shown.of(*NEGATIVES).any() and not (shown.of(*NEGATIVES) & (shown.push > 0)).any():
         verdict = verdicts.push(0, silent=True)
-    show("microscope", "Which pairs move?", sentence, chart, why=why, verdict=verdict)
+    lean("microscope", "Which pairs move?", sentence, chart, why=why, verdict=verdict)
 
 
-def _no_negatives(key: str, title: str) -> None:
+def _no_negatives(title: str) -> None:
     why = ("How the push is shared among the negatives.", "", "")
     sentence = "This does not apply here: nothing that this loss is handed is known to be a negative."
-    with panel(key, title, sentence, why=why):
-        pass
+    heading(title, sentence, why=why)
 
 
 def by_rank(seen: Look) -> None:
     """Share of the push on the hardest negatives."""
     title, rank = "Who takes the push?", seen.rank
     if rank is None:
-        _no_negatives("rank", title)
+        _no_negatives(title)
         return
     one, five, twenty = rank.share[0], sum(rank.share[:2]), sum(rank.share[:3])
     sentence = f"No {words.negatives('negative', 'bar')} is pushed in this batch."
@@ -163,14 +159,14 @@ def by_rank(seen: Look) -> None:
         r"\frac{\sum_{(i,j)\in\text{group}}[\text{push}_{ij}]_+}{\sum_{(i,j)}[\text{push}_{ij}]_+}",
     )
     chart = push(rank_labels(rank.bounds), rank.equal, rank.share)
-    show("rank", title, sentence, chart, why=why, verdict=verdicts.push(twenty, rank.silent))
+    lean("rank", title, sentence, chart, why=why, verdict=verdicts.push(twenty, rank.silent))
 
 
 def effective(seen: Look) -> None:
     """How many negatives really share an anchor's push."""
     title, found = "How many negatives count?", seen.spread
     if found is None:
-        _no_negatives("effective", title)
+        _no_negatives(title)
         return
     active = found.active
     count, of = int(active.sum()), int(found.negatives.max())
@@ -191,14 +187,14 @@ def effective(seen: Look) -> None:
         r"q_{ij}=\frac{[\text{push}_{ij}]_+}{\sum_k[\text{push}_{ik}]_+}",
     )
     chart = anchors(found.effective.numpy(), up_name="effective negatives", level=float(of))
-    show("effective", title, sentence, chart, why=why)
+    lean("effective", title, sentence, chart, why=why)
 
 
 def balance(seen: Look) -> None:
     """Weight times direction: pull beside push, anchor by anchor."""
     title, found = "Does the pull equal the push?", seen.spread
     if found is None:
-        _no_negatives("balance", title)
+        _no_negatives(title)
         return
     pull, pushed, n = float(found.pull.sum()), float(found.push.sum()), len(found.pull)
     sentence = (
@@ -216,7 +212,7 @@ def balance(seen: Look) -> None:
         r"\;\underbrace{\frac{\partial s_{ij}}{\partial z}}_{\text{direction}}",
     )
     chart = anchors(found.pull.numpy(), found.push.numpy(), up_name="pull", down_name="push")
-    show("balance", title, sentence, chart, why=why)
+    lean("balance", title, sentence, chart, why=why)
 
 
 def price(p: Any, s: Sample, anchor: int, what: str) -> None:
@@ -224,7 +220,7 @@ def price(p: Any, s: Sample, anchor: int, what: str) -> None:
     title = "What is cheap, what is dear?" if what == "loss" else "Where is the push strong?"
     found, seen = road(p, s, anchor), surface(p, s, anchor, what)
     if found is None or seen is None:
-        no_path("surface", title, p)
+        no_path(title, p)
         return
     low, high = float(seen.value.min()), float(seen.value.max())
     noun = "what is paid" if what == "loss" else "push"
@@ -247,7 +243,7 @@ def price(p: Any, s: Sample, anchor: int, what: str) -> None:
         what=noun,
         kind="anchor" if what == "loss" else "negatives",
     )
-    show("surface", title, sentence, chart, why=why)
+    lean("surface", title, sentence, chart, why=why)
 
 
 def scale_marks(p: Any, s: Sample) -> None:
@@ -256,10 +252,7 @@ def scale_marks(p: Any, s: Sample) -> None:
     if found is None:
         why = ("What the loss says when positives are far and when they are close.", "", "")
         needed = ", ".join(LOSSES.of(p).needed)
-        with panel(
-            "marks", title, f"This does not apply here: {needed} are numbers, not embeddings that come close.", why=why
-        ):
-            pass
+        heading(title, f"This does not apply here: {needed} are numbers, not embeddings that come close.", why=why)
         return
     now = float(np.interp(s.closeness, found.closeness.numpy(), found.paid.numpy()))
     sentence = (
@@ -283,4 +276,4 @@ def scale_marks(p: Any, s: Sample) -> None:
         what="loss",
         x_title="closeness",
     )
-    show("marks", title, sentence, chart, why=why)
+    lean("marks", title, sentence, chart, why=why)

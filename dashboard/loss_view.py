@@ -22,7 +22,7 @@ from core.methods.registry import METHODS, MethodEntry
 from core.paid import Role
 from core.params import Params
 from core.refusal import Refusal
-from core.runs.fit import TAUGHT, Unfit, check_fit
+from core.runs.fit import Unfit, check_fit
 from core.vocabulary import VOCABULARY
 from dashboard.lab import data_of
 from dashboard.link import on_data
@@ -201,7 +201,8 @@ def _way(p: Params, now: View) -> tuple[View | None, str]:
             continue
         else:
             return asked_for, title
-    lacking = [name for name in LOSSES.of(p).needed if name not in BRINGABLE | TAUGHT]
+    taught = {name for method in METHODS for name in method.call().gives}
+    lacking = [name for name in LOSSES.of(p).needed if name not in BRINGABLE | taught]
     told = ", ".join(f"{name} ({VOCABULARY[name].meaning})" for name in lacking)
     plainly = [reason for reason in reasons if " needs " not in reason] or reasons or ["no data set there fits"]
     return None, f"Play cannot train it yet: {f'nothing there brings {told}' if lacking else plainly[0]}."

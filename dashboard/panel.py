@@ -146,25 +146,42 @@ def show(
         return draw(key, chart, select=select, height=height)
 
 
-def brief(
-    key: str, title: str, sentence: str, chart: Chart, *, why: tuple[str, str, str], verdict: Verdict | None = None
+def lean(
+    key: str,
+    title: str,
+    sentence: str,
+    chart: Chart,
+    *,
+    why: tuple[str, str, str],
+    verdict: Verdict | None = None,
+    height: int | None = None,
 ) -> None:
     """A panel of the fewest parts, for charts that follow a slider: each part costs the server at every move.
 
     Its `?` opens when it is pointed at, and its numbers wait in `numbers`. Arguments as for `show`.
     """
     _shown()[key] = (title, chart.columns)
+    heading(title, sentence, why=why, verdict=verdict)
+    draw(key, chart, height=height)
+
+
+def heading(title: str, sentence: str, *, why: tuple[str, str, str], verdict: Verdict | None = None) -> None:
+    """The head of a lean panel alone: title, sentence, and the `?` that opens when it is pointed at."""
     st.markdown(_headline(title, sentence, verdict), help=_depths(why))
-    draw(key, chart)
+
+
+def forget() -> None:
+    """Forget the numbers of the panels drawn so far; a page does so before it draws its lean ones."""
+    _shown().clear()
 
 
 def _shown() -> dict[str, tuple[str, Mapping[str, Sequence[Any]]]]:
-    """Key -> title and numbers of each brief panel as it was drawn last."""
-    return st.session_state.setdefault("brief", {})
+    """Key -> title and numbers of each lean panel as it was drawn last."""
+    return st.session_state.setdefault("lean", {})
 
 
 def numbers() -> None:
-    """The numbers behind the brief panels of the page, as they stand when they are asked for."""
+    """The numbers behind the lean panels of the page, as they stand when they are asked for."""
     shown = _shown()
     with st.popover("Numbers", icon=":material/download:", type="tertiary", key="numbers", on_change="rerun") as opened:
         if not opened.open:

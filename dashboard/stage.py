@@ -24,7 +24,7 @@ from dashboard.charts.hills import hills
 from dashboard.charts.push import push
 from dashboard.charts.strip import strip
 from dashboard.lab import Frame, frames
-from dashboard.panel import brief
+from dashboard.panel import lean
 from dashboard.points import picture
 
 ROWS = 5
@@ -79,7 +79,7 @@ def points(s: Scene) -> None:
         "many items no other item's partner is nearer, in all dimensions.",
         rf"{f.found}/{n}\ \text{{ have }}\ \arg\max_j s_{{ij}} = i",
     )
-    brief(s.key("points"), "Does each item find its partner?", sentence, chart, why=why, verdict=verdict)
+    lean(s.key("points"), "Does each item find its partner?", sentence, chart, why=why, verdict=verdict)
 
 
 def ridge(s: Scene) -> None:
@@ -97,7 +97,7 @@ def ridge(s: Scene) -> None:
         rf"\bar s^+={words.number(positive)},\quad \bar s^-={words.number(negative)}",
     )
     verdict, chart = verdicts.hills(f.overlap), _hills(s.frames)
-    brief(s.key("hills"), "Do pairs and non-pairs come apart?", sentence, chart, why=why, verdict=verdict)
+    lean(s.key("hills"), "Do pairs and non-pairs come apart?", sentence, chart, why=why, verdict=verdict)
 
 
 @lru_cache(maxsize=200)
@@ -135,7 +135,7 @@ def who_is_pushed(s: Scene) -> None:
     )
     verdict = verdicts.push(sum(ranks.share[:3]), ranks.silent)
     chart = _push(tuple(ranks.equal), tuple(ranks.share))
-    brief(s.key("push"), "Who gets pushed?", sentence, chart, why=why, verdict=verdict)
+    lean(s.key("push"), "Who gets pushed?", sentence, chart, why=why, verdict=verdict)
 
 
 @lru_cache(maxsize=200)
@@ -186,7 +186,7 @@ def learning(s: Scene) -> None:
         LOSSES.of(s.recipe.loss).formula,
     )
     chart = _loss_curve(tuple(steps), tuple(clean), s.now.step, chance, floor, which)
-    brief(s.key("learning"), "Is it still learning?", sentence, chart, why=why, verdict=verdict)
+    lean(s.key("learning"), "Is it still learning?", sentence, chart, why=why, verdict=verdict)
 
 
 @lru_cache(maxsize=200)
@@ -216,7 +216,7 @@ def margin_now(s: Scene) -> None:
     )
     chart = strip([row["step"] for row in rows], [row["margin"] for row in rows], full, s.now.step)
     verdict = as_asked(recorded(rows), s.recipe.mixing.rule, full)
-    brief(s.key("margin"), "How large is the margin now?", sentence, chart, why=why, verdict=verdict)
+    lean(s.key("margin"), "How large is the margin now?", sentence, chart, why=why, verdict=verdict)
 
 
 def panels(scene: Scene, narrow: bool) -> None:

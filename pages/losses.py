@@ -8,9 +8,10 @@ from core.refusal import Refusal
 from dashboard import loss_card as card
 from dashboard import loss_panels as panels
 from dashboard.controls import knob
-from dashboard.link import view
+from dashboard.link import view, write_link
 from dashboard.loss_finder import finder
 from dashboard.loss_view import Look, look, sample_of
+from dashboard.panel import forget, numbers
 from dashboard.sections import sections
 
 PARTS = {"push": "Who takes the push?", "price": "What is cheap, what is dear?"}
@@ -34,13 +35,14 @@ def more() -> None:
             knob("seed")
 
 
-def knobs(seen: Look) -> None:
+def knobs(seen: Look | None) -> None:
     """The two knobs of the loss, the batch, and what the dots show; what has no effect here cannot be moved."""
+    moving = seen is None or seen.motion is not None
     with st.container(horizontal=True, gap="small"):
         card.front_knobs()
-        knob("losses.closeness", disabled=seen.motion is None)
+        knob("losses.closeness", disabled=not moving)
         knob("losses.n")
-        knob("losses.weight", disabled=seen.motion is None or seen.kind != "force")
+        knob("losses.weight", disabled=not moving or (seen is not None and seen.kind != "force"))
 
 
 def charts(p: Params, s: Sample, seen: Look) -> None:
@@ -66,22 +68,37 @@ def charts(p: Params, s: Sample, seen: Look) -> None:
             panels.scale_marks(p, s)
 
 
+@st.fragment
+def laboratory(price: card.Price) -> None:
+    """The knobs and what follows them: a moved knob draws this part alone, and the link."""
+    p, s = view().losses.open, sample_of(view().losses, view().seed)
+    forget()
+    try:
+        seen = look(p, s)
+    except Refusal as error:
+        knobs(None)
+        st.error(str(error))
+    else:
+        price.show(p, seen)
+        knobs(seen)
+        charts(p, s, seen)
+    write_link()
+
+
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", wrap=False):
     st.subheader("How does a loss pull and push?")
-    more()
+    with st.container(horizontal=True, width="content", gap="small"):
+        saves = st.container(width="content")
+        more()
 st.markdown(PROMISE)
-p, s = view().losses.open, sample_of(view().losses, view().seed)
-try:
-    seen = look(p, s)
-    left, right = st.columns([5, 6], gap="large")
-    with left:
-        finder()
-    with right:
-        card.card(p, seen)
-    st.space("small")
-    knobs(seen)
-    charts(p, s, seen)
-    st.space("small")
-    card.about(p)
-except Refusal as error:
-    st.error(str(error))
+left, right = st.columns([5, 6], gap="large")
+with left:
+    finder()
+with right:
+    price = card.card(view().losses.open)
+st.space("small")
+laboratory(price)
+st.space("small")
+card.about(view().losses.open)
+with saves:
+    numbers()

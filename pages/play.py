@@ -12,7 +12,7 @@ from core.runs.folder import MOVING, DamagedRun, RunFolder, Status
 from dashboard import stage, transport
 from dashboard.lab import data_of, find, first_frame, follow_change
 from dashboard.link import replace, view, write_link
-from dashboard.panel import numbers
+from dashboard.panel import forget, numbers
 from dashboard.settings import controls, lane_names, more
 
 
@@ -109,7 +109,7 @@ else:
     said = [each for _, recipe in shown for each in (*remarks(recipe, data_of(recipe)), data_of(recipe).note)]
     for remark in dict.fromkeys(filter(None, said)):
         st.markdown(f":small[{remark}]")
-    st.session_state["brief"] = {}
+    forget()
     show(shown, keys)
     with saves:
         numbers()

@@ -54,15 +54,15 @@ def test_the_three_depths_and_the_numbers_are_in_the_popover(app):
 
 def following_a_slider() -> None:
     from dashboard.charts.push import push
-    from dashboard.panel import brief, numbers
+    from dashboard.panel import lean, numbers
 
     for key, share in (("one", 0.75), ("two", 0.5)):
         why = ("What you see.", "Why it is so.", r"s = 0.5")
-        brief(key, f"Who, {key}?", "One sentence.", push(["hard", "easy"], (0.5, 0.5), (share, 1 - share)), why=why)
+        lean(key, f"Who, {key}?", "One sentence.", push(["hard", "easy"], (0.5, 0.5), (share, 1 - share)), why=why)
     numbers()
 
 
-def test_a_brief_panel_says_the_three_depths_when_pointed_at_and_its_numbers_wait_in_one_place():
+def test_a_lean_panel_says_the_three_depths_when_pointed_at_and_its_numbers_wait_in_one_place():
     app = AppTest.from_function(following_a_slider).run(timeout=20)
     assert not app.exception
     heads = [each for each in app.markdown if each.value.startswith("**Who")]

@@ -80,12 +80,15 @@ def test_the_microscope_answers_its_knobs(visit):
     page = visit("/losses", {"losses.open": "ranking", "losses.n": "12"})
     dots = described(page, "c_microscope")
     expect(dots).to_have_attribute("aria-label", re.compile("score against force: .*12 positive"))
-    before = dots.get_attribute("aria-label")
+    before, price = dots.get_attribute("aria-label"), page.get_by_text(re.compile("The batch below pays"))
+    paid = price.inner_text()
     closeness = page.get_by_role("slider", name="Closeness").first
     closeness.focus()
     closeness.press("End")
     expect(page).to_have_url(re.compile(r"losses\.closeness=0\.99"))
     expect(dots).not_to_have_attribute("aria-label", before or "")
+    expect(price).to_have_count(1)
+    expect(price).not_to_have_text(paid)
     page.get_by_role("radio", name="motion").or_(page.get_by_role("button", name="motion")).first.click()
     expect(dots).to_have_attribute("aria-label", re.compile("cosine against motion"))
     page.get_by_role("tab", name="What is cheap, what is dear?").click()
@@ -95,10 +98,12 @@ def test_the_microscope_answers_its_knobs(visit):
 
 def test_a_loss_is_taken_to_play(visit):
     page = visit("/losses", SMALL | {"losses.open": "triplet", "losses.open.margin": "1.2"})
+    page.get_by_role("slider", name="Margin").first.press("ArrowRight")
+    expect(page).to_have_url(re.compile(r"losses\.open\.margin=1\.24"))
     button(page, "take").click()
     expect(page.get_by_role("heading", name="What does this loss do to the points?")).to_be_visible()
     expect(page.locator(".st-key-loss").get_by_role("combobox")).to_have_value("Triplet")
-    expect(page).to_have_url(re.compile(r"/play\?.*loss\.margin=1\.2"))
+    expect(page).to_have_url(re.compile(r"/play\?.*loss\.margin=1\.24"))
 
 
 def test_a_loss_that_play_cannot_train_says_what_is_missing(visit):
