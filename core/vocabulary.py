@@ -202,6 +202,7 @@ VOCABULARY: Mapping[str, Slot] = {
     "bias": Slot("", "a learned bias of the logits", lambda shape, g: torch.randn(shape, generator=g).double()),
     "channel_orders": Slot("V D", "order of the dimensions for each view", _orders, constant=True),
     "whitening": Slot("V D D", "whitening matrix of each view, held fixed", _normal, constant=True),
+    "predictor": Slot("D D", "linear predictor of what the teacher makes of the other side, held fixed", _normal, True),
     "other_sequence": Slot("B T D", "embedding of each time step of each positive", _unit),
     "hardest": Slot("B B", "which candidates are the hardest negatives of each anchor", _mask, constant=True),
     "window_start": Slot("", "step at which the windows of a series begin", _step, True),

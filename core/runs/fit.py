@@ -21,7 +21,7 @@ from core.runs.mixture import own_margin
 from core.runs.networks import encoder_of, prepared
 from core.runs.payment import of_pairs, takes_bags
 
-TAUGHT = {"teacher", "bank", "bank_labels"}
+TAUGHT = {"teacher", "bank", "bank_labels", "other_teacher", "other_bank"}
 
 
 class Unfit(Refusal):
@@ -78,7 +78,7 @@ def remarks(recipe: Recipe, data: DataSet) -> list[str]:
 def _has(recipe: Recipe, data: DataSet) -> set[str]:
     """The inputs that a loss can be handed in this run."""
     has = {"a", "b", "modalities", "views"} | ({"labels"} if data.classes else set())
-    has |= ({"teacher", "bank"} | ({"bank_labels"} if data.classes else set())) if _teaches(recipe) else set()
+    has |= TAUGHT - (set() if data.classes else {"bank_labels"}) if _teaches(recipe) else set()
     has |= {"joint"} if recipe.encoder.joint else set()
     return has | ({"bags", "other_bags"} if all(m.form == "bag" for m in data.modalities) else set())
 
@@ -130,7 +130,8 @@ def _of_method(recipe: Recipe, data: DataSet) -> Iterator[str]:
     if p.size > have:
         yield f"the bank has room for {p.size} and there are {have} training items; choose a bank of at most {have}"
     if recipe.mixing.kind != "none" and TAUGHT & set(entry.needed):
-        yield f"{entry.title} meets a bank and mixing is {recipe.mixing.kind}; choose mixing none, or another loss"
+        met = "bank" if "bank" in entry.needed else "teacher"
+        yield f"{entry.title} meets a {met} and mixing is {recipe.mixing.kind}; choose mixing none, or another loss"
 
 
 def _of_joint(recipe: Recipe, data: DataSet) -> Iterator[str]:

@@ -86,9 +86,19 @@ def whole(entry: Entry, batch: Embedded, z: Mapping[str, Tensor]) -> dict[str, T
     return {name: value for name, value in handed.items() if name in entry.inputs and value is not None}
 
 
-def taught(entry: Entry, batch: Embedded, of: str) -> dict[str, Tensor]:
-    """What a loss is handed by the teacher, of one modality: its embeddings of the batch, and the bank."""
-    handed = {"teacher": batch.teacher.get(of), "bank": batch.bank.get(of), "bank_labels": batch.bank_labels}
+def taught(entry: Entry, batch: Embedded, own: str, other: str) -> dict[str, Tensor]:
+    """What a loss is handed by the teacher, of a pair of modalities: its embeddings of the batch, and the bank.
+
+    A loss that takes only one side's is handed those of the other modality, the keys of its anchors.
+    """
+    of = own if "other_teacher" in entry.inputs else other
+    handed = {
+        "teacher": batch.teacher.get(of),
+        "bank": batch.bank.get(of),
+        "bank_labels": batch.bank_labels,
+        "other_teacher": batch.teacher.get(other),
+        "other_bank": batch.bank.get(other),
+    }
     return {name: value for name, value in handed.items() if name in entry.inputs and value is not None}
 
 
@@ -113,6 +123,6 @@ def pay_all(recipe: Recipe, batch: Embedded) -> Paid:
     parts = {}
     for m, n in _sides(entry, batch.z):
         pair = pair_inputs(entry, batch.z[m], batch.z[n], batch.bags.get(m), batch.bags.get(n))
-        pair |= taught(entry, batch, n)
+        pair |= taught(entry, batch, m, n)
         parts[f"{m}_{n}"] = entry.pay(pair | given, recipe.loss, draws(recipe, batch, m, n))
     return equally(parts)
