@@ -1,0 +1,1 @@
+"""Checkpoints of strangers: read in a fenced process, recognised, and looked into."""

@@ -1,0 +1,261 @@
+"""The app's side of the fence: a stranger's file goes in, a folder of safetensors and a summary comes out."""
+
+import atexit
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.checkpoints.limits import INDEX, SUFFIXES, Limits
+from core.checkpoints.summary import Summary
+from core.environment import ROOT
+from core.home import home
+from core.refusal import Refusal
+
+KEPT = 12
+SUMMARY, REFUSED = "summary.json", "refused.json"
+GRACE = 30.0
+_lock = threading.Lock()
+_warm: subprocess.Popen[str] | None = None
+
+
+def forks() -> bool:
+    """Whether this system can fork a warm reader; elsewhere each file is read by a fresh process."""
+    return hasattr(os, "fork") and sys.platform != "darwin"
+
+
+def unlimited() -> list[str]:
+    """What this system does not limit for the reading process, in words; the checks and the timeout always hold."""
+    if os.name != "posix":
+        return ["memory", "processor time", "what it writes"]
+    return [] if Path("/proc/self/statm").exists() else ["memory"]
+
+
+def checkpoints_home() -> Path:
+    return home() / "checkpoints"
+
+
+def add(files: Sequence[Path], limits: Limits | None = None) -> str:
+    """Read files through the fence and keep what it writes; the files are not changed.
+
+    Args:
+        files: one file of weights, or the parts of one with or without their index.
+        limits: caps, the usual ones if None.
+
+    Returns:
+        The key under which `folder_of` finds the result: a hash of the content.
+
+    Raises:
+        Refusal: with one sentence, if a file is not to be opened.
+    """
+    limits = limits or Limits()
+    parts = _parts([Path(file) for file in files], limits)
+    size = sum(part.stat().st_size for part in parts)
+    if size > limits.file:
+        raise Refusal(f"The file has {size / 1e6:,.0f} MB; expected at most {limits.file / 1e6:,.0f} MB: save less")
+    key = _hash(parts)
+    if (folder_of(key) / SUMMARY).exists():
+        os.utime(folder_of(key))
+        return key
+    checkpoints_home().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=checkpoints_home(), prefix=".reading-") as scratch:
+        made = [_read(part, Path(scratch) / f"{place}", limits) for place, part in enumerate(parts)]
+        whole = Path(scratch) / "whole"
+        whole.mkdir()
+        for place, _ in enumerate(parts):
+            (Path(scratch) / f"{place}" / "tensors.safetensors").replace(whole / f"tensors-{place:03}.safetensors")
+        (whole / SUMMARY).write_text(_together(made, size).model_dump_json())
+        try:
+            whole.replace(folder_of(key))
+        except OSError:
+            if not (folder_of(key) / SUMMARY).exists():
+                raise
+    _prune()
+    return key
+
+
+def folder_of(key: str) -> Path:
+    """Where the fenced copy of a file lies."""
+    return checkpoints_home() / key
+
+
+def _parts(files: list[Path], limits: Limits) -> list[Path]:
+    """The files of weights that are meant, each a plain file."""
+    indexes = [file for file in files if file.name.endswith(INDEX)]
+    if indexes and len(files) == 1:
+        files = _named_by(indexes[0], limits)
+    weights = [file for file in files if not file.name.endswith(INDEX)]
+    if not weights:
+        raise Refusal("No file of weights was given; expected one, or the parts that an index names: add them")
+    for file in weights:
+        if not file.is_file():
+            raise Refusal(f"'{file.name[:80]}' is no file; expected a checkpoint: name one that exists")
+        if file.suffix not in SUFFIXES:
+            raise Refusal(
+                f"'{file.name[:80]}' does not end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; expected a "
+                "checkpoint: rename it if it is one"
+            )
+    return sorted(weights)
+
+
+def _named_by(index: Path, limits: Limits) -> list[Path]:
+    """The files that an index names, which lie beside it and nowhere else."""
+    try:
+        if index.stat().st_size > limits.header:
+            raise Refusal(f"The index '{index.name[:80]}' is too large; expected at most {limits.header:,} bytes")
+        named = json.loads(index.read_bytes())["weight_map"].values()
+        names = sorted({name for name in named if isinstance(name, str)})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Refusal(
+            f"'{index.name[:80]}' is no index ({type(error).__name__}); expected JSON with a weight_map: add the "
+            "parts themselves"
+        ) from error
+    if len(names) > limits.parts:
+        raise Refusal(f"The index names {len(names):,} files; expected at most {limits.parts}: merge them")
+    folder = index.resolve().parent
+    for name in names:
+        if PurePath(name).name != name or "\\" in name or (folder / name).resolve().parent != folder:
+            raise Refusal(
+                f"The index names '{name[:80]}', outside its own folder; expected parts beside it: copy them there"
+            )
+        if not (folder / name).is_file():
+            raise Refusal(f"The index names '{name[:80]}', which is missing; expected it beside the index: fetch it")
+    return [folder / name for name in names]
+
+
+def _hash(parts: Sequence[Path]) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as stream:
+            found.update(hashlib.file_digest(stream, "sha256").digest())
+    return found.hexdigest()
+
+
+def _read(file: Path, out: Path, limits: Limits) -> Summary:
+    """Have one file read by a fenced process."""
+    out.mkdir()
+    asked = {"file": str(file.resolve()), "out": str(out), "limits": limits.model_dump()}
+    ended = _ask_warm(asked) if forks() else _ask_fresh(asked, limits.seconds)
+    size = file.stat().st_size
+    refused = _json(out / REFUSED)
+    if isinstance(refused, dict) and isinstance(refused.get("sentence"), str):
+        raise Refusal(refused["sentence"][:1_000])
+    if ended == "late":
+        raise Refusal(f"Reading the file took more than {limits.seconds:.0f} s; expected less: save the state_dict")
+    if ended != "well":
+        raise Refusal(
+            f"Reading the file was stopped ({ended}): it is damaged, or asks for more than "
+            f"{limits.room(size) / 1e6:,.0f} MB of memory; expected weights: save the state_dict alone"
+        )
+    try:
+        return Summary.model_validate(_json(out / SUMMARY))
+    except ValidationError as error:
+        raise Refusal("The fenced reader gave no summary; expected one: try the file again") from error
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-W", "ignore", "-m", "core.checkpoints.reader"]
+
+
+def _start() -> subprocess.Popen[str]:
+    """A warm reader, ready for the first file."""
+    process = subprocess.Popen(
+        _command(),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_least_environment(),
+        text=True,
+    )
+    atexit.register(process.kill)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def _least_environment() -> dict[str, str]:
+    """What a process needs to start, and no more: no key or token of the user's is handed on."""
+    needed = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    return {name: os.environ[name] for name in needed if name in os.environ} | {"OMP_NUM_THREADS": "1"}
+
+
+def warm_up() -> None:
+    """Start the warm reader, so that the first file need not wait for it."""
+    global _warm
+    if forks():
+        with _lock:
+            if _warm is None or _warm.poll() is not None:
+                _warm = _start()
+
+
+def _ask_warm(asked: dict[str, Any]) -> str:
+    """Ask the warm reader; one that has died is replaced."""
+    global _warm
+    with _lock:
+        for _ in range(2):
+            if _warm is None or _warm.poll() is not None:
+                _warm = _start()
+            assert _warm.stdin is not None
+            assert _warm.stdout is not None
+            try:
+                _warm.stdin.write(json.dumps(asked) + "\n")
+                _warm.stdin.flush()
+                return str(json.loads(_warm.stdout.readline())["ended"])
+            except (OSError, ValueError):
+                _warm.kill()
+                _warm = None
+        raise Refusal("The process that reads files could not be kept running; expected it to: start the app again")
+
+
+def _ask_fresh(asked: dict[str, Any], seconds: float) -> str:
+    try:
+        done = subprocess.run(
+            [*_command(), json.dumps(asked)],
+            cwd=ROOT,
+            env=_least_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=seconds + GRACE,
+        )
+    except subprocess.TimeoutExpired:
+        return "late"
+    return "well" if done.returncode == 0 else "failed"
+
+
+def _together(made: Sequence[Summary], size: int) -> Summary:
+    """One summary of all parts."""
+    if len(made) == 1:
+        return made[0]
+    return Summary(
+        kind="sharded",
+        size=size,
+        notes={name: text for each in made for name, text in each.notes.items()},
+        tied={name: text for each in made for name, text in each.tied.items()},
+        left={name: text for each in made for name, text in each.left.items()},
+        classes=tuple(sorted({name for each in made for name in each.classes})),
+    )
+
+
+def _prune() -> None:
+    """Keep the files that were opened last."""
+    kept = sorted(checkpoints_home().glob("[!.]*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    for folder in kept[KEPT:]:
+        shutil.rmtree(folder, ignore_errors=True)
