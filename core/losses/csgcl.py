@@ -8,8 +8,9 @@ from pydantic import Field
 from torch import Tensor
 
 from core.losses.fields import lead, temperature
+from core.losses.log_sums import log_sum
 from core.losses.registry import loss
-from core.losses.scores import less_margin, twice, without
+from core.losses.scores import twice
 from core.losses.two_views import all_pairs, other_view
 from core.paid import Paid, Role, Term
 from core.params import Params
@@ -62,6 +63,6 @@ def csgcl(
     """
     pairs = all_pairs(a, b, None, exclude)
     strong = pairs.scores + p.team_up * torch.cat([node_weight, node_weight]).to(pairs.scores.dtype)
-    asked = less_margin(strong, pairs.role == Role.POSITIVE, twice(p.margin if margin is None else margin))
-    logits = without(asked / p.temperature, pairs.role == Role.EXCLUDED)
-    return Paid({"": Term(-other_view(F.log_softmax(logits, dim=1)))}, (pairs,))
+    asked = (other_view(strong) - twice(p.margin if margin is None else margin)) / p.temperature
+    others = log_sum(strong, pairs.role == Role.NEGATIVE, p.temperature)
+    return Paid({"": Term(F.softplus(others - asked))}, (pairs,))

@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from core.losses.fields import temperature
+from core.losses.log_sums import log_sum
 from core.losses.registry import loss
-from core.losses.scores import less_margin, twice, without
+from core.losses.scores import twice
 from core.losses.two_views import all_pairs, other_view
 from core.paid import Paid, Role, Term
 from core.params import Params
@@ -46,7 +46,6 @@ def dcl(a: Tensor, b: Tensor, p: DCL, *, margin: Tensor | None = None, exclude: 
         One term per anchor, (2B,): first all of a, then all of b; may be negative. One (2B, 2B) matrix of pairs.
     """
     pairs = all_pairs(a, b, None, exclude)
-    positive = pairs.role == Role.POSITIVE
-    asked = less_margin(pairs.scores, positive, twice(p.margin if margin is None else margin)) / p.temperature
-    others = torch.logsumexp(without(asked, pairs.role != Role.NEGATIVE), dim=1)
-    return Paid({"": Term(others - other_view(asked))}, (pairs,))
+    asked = (other_view(pairs.scores) - twice(p.margin if margin is None else margin)) / p.temperature
+    others = log_sum(pairs.scores, pairs.role == Role.NEGATIVE, p.temperature)
+    return Paid({"": Term(others - asked)}, (pairs,))

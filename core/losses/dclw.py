@@ -2,14 +2,13 @@
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from core.losses.fields import temperature
+from core.losses.log_sums import log_sum
 from core.losses.registry import Claims, loss
-from core.losses.scores import without
 from core.losses.two_views import all_pairs, other_view
 from core.paid import Paid, Role, Term
 from core.params import Params
@@ -57,5 +56,5 @@ def dclw(a: Tensor, b: Tensor, p: DCLW, *, exclude: Tensor | None = None) -> Pai
     pairs = all_pairs(a, b, None, exclude)
     own = other_view(pairs.scores)
     weight = 2 - len(a) * F.softmax(own.unflatten(0, (2, -1)) / p.sigma, dim=1).flatten()
-    others = torch.logsumexp(without(pairs.scores / p.temperature, pairs.role != Role.NEGATIVE), dim=1)
+    others = log_sum(pairs.scores, pairs.role == Role.NEGATIVE, p.temperature)
     return Paid({"": Term(others - weight * own / p.temperature)}, (pairs,))

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.losses.fields import lead, temperature
+from core.losses.log_sums import log_sum
 from core.losses.registry import loss
-from core.losses.scores import less_margin, twice, without
+from core.losses.scores import twice
 from core.losses.two_views import all_pairs, other_view
 from core.paid import Paid, Role, Term
 from core.params import Params
@@ -46,6 +47,6 @@ def nt_xent(a: Tensor, b: Tensor, p: NTXent, *, margin: Tensor | None = None, ex
         One term per anchor, (2B,): first all of a, then all of b; one (2B, 2B) matrix of pairs.
     """
     pairs = all_pairs(a, b, None, exclude)
-    asked = less_margin(pairs.scores, pairs.role == Role.POSITIVE, twice(p.margin if margin is None else margin))
-    logits = without(asked / p.temperature, pairs.role == Role.EXCLUDED)
-    return Paid({"": Term(-other_view(F.log_softmax(logits, dim=1)))}, (pairs,))
+    asked = (other_view(pairs.scores) - twice(p.margin if margin is None else margin)) / p.temperature
+    others = log_sum(pairs.scores, pairs.role == Role.NEGATIVE, p.temperature)
+    return Paid({"": Term(F.softplus(others - asked))}, (pairs,))

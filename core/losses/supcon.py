@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from core.losses.fields import lead, temperature
+from core.losses.log_sums import log_sum_and_mean
 from core.losses.registry import Claims, loss
-from core.losses.scores import less_margin, twice, without
+from core.losses.scores import less_margin, twice
 from core.losses.two_views import all_pairs
 from core.paid import Paid, Role, Term
 from core.params import Params
@@ -50,7 +50,6 @@ def supcon(
     """
     pairs = all_pairs(a, b, labels, exclude)
     positive = pairs.role == Role.POSITIVE
-    asked = less_margin(pairs.scores, positive, twice(p.margin if margin is None else margin)) / p.temperature
-    share = F.log_softmax(without(asked, pairs.role == Role.EXCLUDED), dim=1)
-    paid = -share.masked_fill(~positive, 0).sum(dim=1) / positive.sum(dim=1)
-    return Paid({"": Term(paid)}, (pairs,))
+    asked = less_margin(pairs.scores, positive, twice(p.margin if margin is None else margin))
+    every, own = log_sum_and_mean(asked, pairs.role != Role.EXCLUDED, positive, p.temperature)
+    return Paid({"": Term(every - own / p.temperature)}, (pairs,))

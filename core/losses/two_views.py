@@ -14,11 +14,20 @@ def all_pairs(a: Tensor, b: Tensor, labels: Tensor | None = None, exclude: Tenso
     (B, B) names pairs (a_i, b_j) that take no part, whichever of the two is the anchor; a positive always does.
     """
     z = torch.cat([a, b])
-    item = torch.arange(len(a), device=a.device) if labels is None else labels
-    group = torch.cat([item, item])
-    same = group[:, None] == group[None, :]
-    role = (Role.NEGATIVE - same.to(torch.int8)).fill_diagonal_(Role.EXCLUDED)
+    role = _other_view_roles(z) if labels is None else _same_class_roles(torch.cat([labels, labels]))
     return Pairs(similarity(z, z), role if exclude is None else barred(role, _in_both_places(exclude)))
+
+
+def _other_view_roles(z: Tensor) -> Tensor:
+    role = torch.full((len(z), len(z)), Role.NEGATIVE, dtype=torch.int8, device=z.device)
+    for place in (len(z) // 2, -(len(z) // 2)):
+        role.diagonal(place).fill_(Role.POSITIVE)
+    return role.fill_diagonal_(Role.EXCLUDED)
+
+
+def _same_class_roles(labels: Tensor) -> Tensor:
+    same = labels[:, None] == labels[None, :]
+    return (Role.NEGATIVE - same.to(torch.int8)).fill_diagonal_(Role.EXCLUDED)
 
 
 def _in_both_places(exclude: Tensor) -> Tensor:
@@ -28,5 +37,5 @@ def _in_both_places(exclude: Tensor) -> Tensor:
 
 def other_view(matrix: Tensor) -> Tensor:
     """(2B,) the entry of each row that belongs to its other view."""
-    half = len(matrix) // 2
-    return torch.cat([matrix.diagonal(half), matrix.diagonal(-half)])
+    place = torch.arange(len(matrix), device=matrix.device).roll(len(matrix) // 2)
+    return matrix.gather(1, place[:, None]).squeeze(1)
