@@ -18,7 +18,7 @@ class Limits(BaseModel):
     parts: int = Field(200, ge=1, description="Files that an index may name.")
     dimensions: int = Field(16, ge=1, description="Dimensions of a tensor.")
     depth: int = Field(32, ge=1, description="Containers inside containers.")
-    nodes: int = Field(400_000, ge=1, description="Values of all kinds inside a file.")
+    nodes: int = Field(200_000, ge=1, description="Values of all kinds inside a file.")
     name: int = Field(400, ge=1, description="Characters in a tensor's name.")
     copies: float = Field(2.0, ge=1, description="Bytes of all tensors, over bytes of the file.")
     notes: int = Field(500, ge=1, description="Plain values that are kept beside the tensors.")

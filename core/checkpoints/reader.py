@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,8 @@ def _address_space() -> int | None:
 
 
 def answer(file: Path, out: Path, limits: Limits) -> None:
-    """Read a file inside the fence; leave its summary, or the sentence that refuses it, in `out`."""
-    torch.set_num_threads(1)
+    """Read a file, the fence being up; leave its summary, or the sentence that refuses it, in `out`."""
     size = file.stat().st_size
-    fence_in(min(size, limits.file), limits)
     try:
         summary = read(file, out, limits)
     except Refusal as error:
@@ -121,6 +120,14 @@ def beyond_memory(size: int, limits: Limits) -> str:
     )
 
 
+def alone(asked: Mapping[str, Any]) -> None:
+    """Put up the fence around this process, and answer one request in it."""
+    file, limits = Path(asked["file"]), Limits.model_validate(asked["limits"])
+    torch.set_num_threads(1)
+    fence_in(min(file.stat().st_size, limits.file), limits)
+    answer(file, Path(asked["out"]), limits)
+
+
 def refuse(out: Path, sentence: str) -> None:
     (out / TENSORS).unlink(missing_ok=True)
     (out / REFUSED).write_text(json.dumps({"sentence": sentence}))
@@ -131,21 +138,20 @@ def serve() -> None:
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        limits = Limits.model_validate(asked["limits"])
         child = os.fork()
         if child == 0:
-            _be_the_child(Path(asked["file"]), Path(asked["out"]), limits)
-        print(json.dumps({"ended": _wait(child, limits.seconds)}), flush=True)
+            _be_the_child(asked)
+        print(json.dumps({"ended": _wait(child, asked["limits"]["seconds"])}), flush=True)
 
 
-def _be_the_child(file: Path, out: Path, limits: Limits) -> None:
+def _be_the_child(asked: Mapping[str, Any]) -> None:
     """Never returns."""
     code = 1
     try:
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1):
             os.dup2(nothing, stream)
-        answer(file, out, limits)
+        alone(asked)
         code = 0
     finally:
         os._exit(code)
@@ -170,7 +176,6 @@ def _wait(child: int, seconds: float) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        once = json.loads(sys.argv[1])
-        answer(Path(once["file"]), Path(once["out"]), Limits.model_validate(once["limits"]))
+        alone(json.loads(sys.argv[1]))
     else:
         serve()

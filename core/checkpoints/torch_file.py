@@ -44,6 +44,7 @@ PLAIN = (str, int, float, bool, type(None), np.generic, torch.dtype, torch.devic
 CONTAINERS = ("dict", "list", "tuple", "set", "OrderedDict")
 CONTENTS = "data.pkl"
 _UNSUPPORTED = re.compile(r"GLOBAL ([\w.]+)")
+_REASON = re.compile(r"WeightsUnpickler error: ([^\n]{1,160})")
 
 
 @dataclass
@@ -153,9 +154,10 @@ def load(file: Path) -> Any:
                 f"The file wants to run or build '{named[1]}'; expected tensors and plain values alone: where you "
                 "trust it, save its state_dict anew in your own Python"
             ) from error
-        told = next(iter(str(error).split(". ")), "").splitlines()
+        reason = _REASON.search(str(error))
+        told = reason[1] if reason else (str(error).splitlines() or ["no reason given"])[0][:160]
         raise Refusal(
-            f"torch cannot read the file ({type(error).__name__}: {told[0][:160] if told else 'no reason given'}); "
+            f"torch cannot read the file ({type(error).__name__}: {told.rstrip('. ')}); "
             "expected what torch.save writes: save or fetch it again"
         ) from error
 
