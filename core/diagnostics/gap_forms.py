@@ -64,12 +64,12 @@ def clean_active(closeness: float, dim: int, margin: float) -> float:
 
 def clean_push(gap: Tensor, temperature: float, negatives: int = 1) -> Tensor:
     """1 - p of a clean softmax whose negatives all lie `gap` behind: S / (1 + S), S = negatives * exp(-D / tau)."""
-    return torch.sigmoid(torch.log(torch.tensor(float(negatives), dtype=gap.dtype)) - gap / temperature)
+    return torch.sigmoid(gap.new_tensor(float(negatives)).log() - gap / temperature)
 
 
 def _ends(gap: Tensor, margin: float, rule: FixedRule) -> tuple[Tensor, Tensor]:
     """By how much the mixed pair falls short of its margin at lambda = ½ and at 1; every rule is linear between."""
-    half, whole = mixed_margin(rule, torch.tensor([0.5, 1.0], dtype=gap.dtype), margin)
+    half, whole = mixed_margin(rule, gap.new_tensor([0.5, 1.0]), margin)
     return half.expand_as(gap), whole - gap
 
 

@@ -23,7 +23,7 @@ def turning(u: Tensor, old: Tensor, similarity: float) -> Callable[[Tensor], Ten
     u, length = F.normalize(u, dim=0), old.norm()
     aside = old - (old @ u) * u
     if float(aside.norm()) < 1e-9 * float(length):
-        aside = torch.eye(len(u), dtype=u.dtype)[u.abs().argmin()]
+        aside = F.one_hot(u.abs().argmin(), len(u)).to(u.dtype)
         aside = aside - (aside @ u) * u
     w = F.normalize(aside, dim=0)
     angle = torch.acos(torch.tensor(similarity, dtype=u.dtype)) - torch.atan2(old @ w, old @ u)
@@ -187,12 +187,12 @@ def path(p: Any, s: Sample, anchor: int = 0) -> Path | None:
         return None
     x, y = (side.of(given) for side in pair)
     scores = cosines(x[anchor : anchor + 1], y)[0]
-    same = torch.arange(len(y)) == anchor
-    positive = anchor
+    own = torch.arange(len(y), device=y.device) == anchor
+    same, positive = own, anchor
     if "labels" in LOSSES.of(p).needed:
         same = same | (given["labels"] == given["labels"][anchor])
     if pair[0] == pair[1]:
-        others = same & (torch.arange(len(y)) != anchor)
+        others = same & ~own
         if not bool(others.any()):
             return None
         positive = int(others.nonzero()[0])

@@ -121,7 +121,8 @@ def plans(s: Setting, batch: Batch, seed: int, count: int = DRAWS, *, even: bool
     for k in range(count):
         if even and s.each == "batch":
             p = p.model_copy(update={"law": "fixed", "fixed": 0.5 + (k + 0.5) / (2 * count)})
-        yield call.plan(len(batch), p, stream(seed, "lab", "mixing", k), Known(margin=s.margin, z=batch.a))
+        plan = call.plan(len(batch), p, stream(seed, "lab", "mixing", k), Known(margin=s.margin, z=batch.a))
+        yield plan.to(batch.a.device)
 
 
 def plan_at(s: Setting, batch: Batch, seed: int, lam: float) -> Plan:
@@ -129,7 +130,8 @@ def plan_at(s: Setting, batch: Batch, seed: int, lam: float) -> Plan:
     if s.each != "batch":
         return next(plans(s, batch, seed, 1))
     p = s.mixing.model_copy(update={"law": "fixed", "fixed": lam})
-    return mixing_of(p).plan(len(batch), p, stream(seed, "lab", "mixing", 0), Known(margin=s.margin, z=batch.a))
+    plan = mixing_of(p).plan(len(batch), p, stream(seed, "lab", "mixing", 0), Known(margin=s.margin, z=batch.a))
+    return plan.to(batch.a.device)
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Activity:
 
     def towards(self, partner: Tensor) -> float:
         """`share` of the terms between an anchor and its partner alone; NaN where everyone is its own partner."""
-        rows = torch.arange(len(partner))
+        rows = torch.arange(len(partner), device=partner.device)
         others = partner != rows
         return float(self.weight[rows[others], partner[others]].mean())
 
@@ -173,7 +175,7 @@ def activity(s: Setting, batch: Batch, plan: Plan | None = None) -> Activity:
     """
     n, a = len(batch), batch.a.clone().requires_grad_()
     x = a if plan is None else mixing_of(s.mixing).apply({"a": a, "b": batch.b}, plan, s.mixing)["a"]
-    own = torch.eye(n, dtype=torch.bool)
+    own = torch.eye(n, dtype=torch.bool, device=a.device)
     left_out = None if plan is None or s.target == "hard" else own[plan.partner] & ~own
     paid = pay(s.loss, x, batch.b, batch.labels, None if plan is None else plan.margin, exclude=left_out)
     scores = paid.pairs[0].scores
@@ -198,7 +200,7 @@ class Average:
 
 def averaged(s: Setting, batch: Batch, seed: int, count: int = DRAWS, *, even: bool = False) -> Average:
     """The mixed loss over `count` lambdas, before its weight; arguments as for `plans`."""
-    rows, norms, n = [], torch.zeros(len(batch), dtype=batch.a.dtype), len(batch)
+    rows, norms, n = [], torch.zeros_like(batch.a[:, 0]), len(batch)
     for plan in plans(s, batch, seed, count, even=even):
         found = activity(s, batch, plan)
         partner = found.towards(plan.partner)
@@ -241,7 +243,7 @@ def hardness_curve(s: Setting, batch: Batch, seed: int, *, count: int = DRAWS) -
     mixed = averaged(s, batch, seed, count, even=True).norms
     hardest = clean.scores.clone().fill_diagonal_(-torch.inf).amax(1)
     gap = clean.scores.diagonal() - hardest
-    group = torch.bucketize(gap, torch.tensor(EDGES, dtype=gap.dtype), right=True)
+    group = torch.bucketize(gap, gap.new_tensor(EDGES), right=True)
     held = [group == k for k in range(len(EDGES) + 1) if bool((group == k).any())]
     means = (torch.stack([values[mask].mean() for mask in held]) for values in (gap, n * clean.norms, n * mixed))
     at, plain, woken = means

@@ -67,7 +67,7 @@ def turned(batch: Batch, i: int, j: int, similarity: float) -> Batch:
     u, old = batch.a[i], batch.b[j]
     aside = old - (old @ u) * u
     if float(aside.norm()) < 1e-9:
-        aside = torch.eye(len(u), dtype=u.dtype)[u.abs().argmin()]
+        aside = F.one_hot(u.abs().argmin(), len(u)).to(u.dtype)
         aside = aside - (aside @ u) * u
     w = F.normalize(aside, dim=0)
     turn = math.acos(similarity) - math.atan2(float(old @ w), float(old @ u))

@@ -1,0 +1,154 @@
+"""Every diagnostic says the same of tensors on another device, and of arrays, as of tensors on the CPU."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from core.diagnostics import maps
+from core.diagnostics.forces import forces
+from core.diagnostics.mixed_gaps import Setting
+from core.diagnostics.registry import DIAGNOSTICS, DiagnosticEntry
+from core.diagnostics.released_margin import Users
+from core.diagnostics.synthetic import synthetic
+from core.losses.clip import Clip, clip
+from core.paid import Paid
+from core.streams import stream
+from tests.core.diagnostics.clouds import unit
+from tests.core.elsewhere import elsewhere, here, there
+
+N = 12
+WITHOUT_TENSORS = {
+    "released_margin": "a course of margins is made of numbers alone",
+    "margin_left": "reads the numbers of a course",
+    "overlap": "reads the numbers of two histograms",
+    "collapsed": "reads numbers",
+    "dead_margin": "reads numbers",
+    "progress": "reads numbers",
+    "aligned": "reads numbers",
+    "apart": "reads numbers",
+    "hard_first": "reads numbers",
+}
+
+
+def clouds(seed: int) -> Tensor:
+    return unit(N, 5, seed, torch.float64)
+
+
+def labels() -> Tensor:
+    return torch.arange(N) // 3
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=stream(seed, "devices"), dtype=torch.float64)
+
+
+def sides(seed: int) -> dict[str, Tensor]:
+    return {"image": clouds(seed), "name": clouds(seed + 1)}
+
+
+EXAMPLES: Mapping[str, Callable[[], Any]] = {
+    "a": lambda: clouds(1),
+    "b": lambda: clouds(2),
+    "z": lambda: clouds(1),
+    "x": lambda: clouds(1),
+    "queries": lambda: clouds(1),
+    "gallery": lambda: clouds(2),
+    "target": lambda: torch.arange(N).flip(0),
+    "labels": labels,
+    "test": lambda: clouds(3),
+    "test_labels": labels,
+    "sequence": lambda: unit(N, 5, 1, torch.float64).unflatten(0, (3, 4)),
+    "mask": lambda: torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0], [1, 1, 1, 0]]).bool(),
+    "layout": lambda: clouds(1)[:, :2],
+    "predicted": lambda: normal(N),
+    "truth": lambda: normal(N, seed=1),
+    "yes": lambda: normal(4, 3),
+    "no": lambda: normal(4, 3, seed=1),
+    "record": lambda: normal(N, 5),
+    "gap": lambda: torch.linspace(-1, 1, 5, dtype=torch.float64),
+    "own": lambda: torch.linspace(-1, 1, 5, dtype=torch.float64),
+    "other": lambda: torch.linspace(1, -1, 5, dtype=torch.float64),
+    "margin": lambda: 0.2,
+    "temperature": lambda: 0.1,
+    "s": lambda: Setting(n=8, dim=4),
+    "batch": lambda: synthetic(8, 4, 0.6, 0.2, stream(0, "devices")),
+    "seed": lambda: 0,
+    "start": lambda: None,
+}
+OF_ONE: Mapping[str, Mapping[str, Callable[[], Any]]] = {
+    "missing_modalities": {
+        "train": lambda: sides(1),
+        "test": lambda: sides(3),
+        "joint": lambda: (clouds(5), clouds(6)),
+    },
+    "recommendation": {"scores": lambda: normal(4, N), "wanted": lambda: normal(4, N, seed=1) > 0},
+    "histogram": {"scores": lambda: normal(N) / 4},
+    "summary": {"scores": lambda: normal(N) / 4},
+    "broadcast_hinge": {"found": lambda: Users(normal(6).abs(), normal(6, seed=1).abs())},
+    "pair_phase": {"lam": lambda: 0.6},
+    "resting_similarity": {"lam": lambda: torch.linspace(0, 1, 5, dtype=torch.float64)},
+    "little_far": {"lam": lambda: 0.6},
+}
+PAID = ("paid", "total", "pairs", "force")
+
+
+def paid_for(a: Tensor, b: Tensor) -> dict[str, Any]:
+    """What a loss makes of embeddings where they are, for the diagnostics that look at it."""
+    paid: Paid = clip(a, b, Clip(temperature=0.3))
+    return {"paid": paid, "total": paid.total(), "pairs": paid.pairs[0], "force": forces(paid)[0]}
+
+
+def arguments(entry: DiagnosticEntry, send: Callable[[Any], Any]) -> dict[str, Any]:
+    """One of each argument that has no default or is a tensor, on the device that `send` takes them to."""
+    asked = inspect.signature(entry.call).parameters
+    makers = {**EXAMPLES, **OF_ONE.get(entry.key, {})}
+    unknown = [n for n, q in asked.items() if q.default is q.empty and n not in makers and n not in PAID]
+    assert not unknown, f"give {entry.key} an example of {', '.join(unknown)}, or a reason why it takes no tensor"
+    found = {name: send(makers[name]()) for name in asked if name in makers}
+    if looked_at := [name for name in asked if name in PAID]:
+        a, b = (send(clouds(seed)).requires_grad_() for seed in (1, 2))
+        found |= {"a": a, "b": b} if "a" in asked else {}
+        found |= {name: value for name, value in paid_for(a, b).items() if name in looked_at}
+    return found
+
+
+def parts(value: Any) -> list[Any]:
+    """The tensors, numbers and words that a result holds, in order."""
+    if dataclasses.is_dataclass(value):
+        return [x for f in dataclasses.fields(value) for x in parts(getattr(value, f.name))]
+    if isinstance(value, Mapping):
+        return [x for name, part in value.items() for x in [name, *parts(part)]]
+    return [x for part in value for x in parts(part)] if isinstance(value, (list, tuple)) else [value]
+
+
+@pytest.fixture(autouse=True)
+def no_drawing_by_umap(monkeypatch: pytest.MonkeyPatch):
+    """Its first drawing compiles for a minute; what it is handed has to be arrays."""
+    monkeypatch.setattr(maps, "_drawn", lambda x, init, **settings: torch.from_numpy(x[:, :2] + init))
+
+
+@pytest.mark.parametrize("entry", [e for e in DIAGNOSTICS if e.key not in WITHOUT_TENSORS], ids=lambda e: e.key)
+def test_says_the_same_of_tensors_on_another_device(entry: DiagnosticEntry):
+    expected = entry.call(**arguments(entry, lambda x: x))
+    with elsewhere():
+        found = entry.call(**arguments(entry, there))
+    both = [parts(x) for x in (here(found), expected)]
+    assert len(both[0]) == len(both[1]) > 0
+    for ours, theirs in zip(*both, strict=True):
+        if isinstance(theirs, (float, Tensor)):
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12, equal_nan=True)
+        else:
+            assert ours == theirs
+
+
+def test_what_takes_no_tensor_has_a_reason():
+    assert set(WITHOUT_TENSORS) <= set(DIAGNOSTICS.keys())
+    assert all(len(reason.split()) > 1 for reason in WITHOUT_TENSORS.values())
+    for key in WITHOUT_TENSORS:
+        hints = inspect.signature(DIAGNOSTICS[key].call).parameters.values()
+        assert not any("Tensor" in str(q.annotation) or q.name in PAID for q in hints), key
