@@ -10,6 +10,7 @@ from core.params import Params
 from core.procedures.registry import procedure
 
 LEAST = 1e-4
+Rule = Literal["official", "paper", "directcopy"]
 
 
 class FeatureCorrelation(Params):
@@ -20,7 +21,7 @@ class FeatureCorrelation(Params):
 
 
 class PredictorRule(Params):
-    rule: Literal["official", "paper", "directcopy"] = Field(
+    rule: Rule = Field(
         "official",
         title="Rule",
         description="DirectPred as released, where the largest strength is near 1, or as in the paper; or DirectCopy.",

@@ -10,7 +10,7 @@ from core.losses.alignment import Alignment, alignment
 from core.losses.contrastive_ucb import SPR, DensityRatio, density_ratio, spr
 from core.losses.directpred import DirectPred, directpred
 from core.losses.registry import LOSSES
-from core.procedures.directpred import FeatureCorrelation, direct_predictor, feature_correlation
+from core.procedures.directpred import FeatureCorrelation, Rule, direct_predictor, feature_correlation
 from core.streams import stream
 
 B, D = 6, 4
@@ -81,7 +81,7 @@ def test_directpred_through_no_predictor_is_spr_both_ways_round_but_for_a_consta
 
 
 @pytest.mark.parametrize("rule", ["official", "paper", "directcopy"])
-def test_directpred_sets_its_predictor_from_both_sides_and_its_size_is_of_no_account(rule: str):
+def test_directpred_sets_its_predictor_from_both_sides_and_its_size_is_of_no_account(rule: Rule):
     given, p = four(), DirectPred(rule=rule, epsilon=0.1)
     made = LOSSES["directpred"].complete(given, p, stream(0))
     sides = torch.stack([given["a"], given["b"]])
@@ -92,7 +92,7 @@ def test_directpred_sets_its_predictor_from_both_sides_and_its_size_is_of_no_acc
 
 
 @pytest.mark.parametrize("rule", ["official", "paper", "directcopy"])
-def test_directpred_of_features_that_fill_all_directions_alike_needs_no_predictor(rule: str):
+def test_directpred_of_features_that_fill_all_directions_alike_needs_no_predictor(rule: Rule):
     axes = torch.eye(D, dtype=torch.float64)
     given = four() | {"a": axes, "b": -axes, "teacher": unit(D, D, seed=5), "other_teacher": unit(D, D, seed=6)}
     p = DirectPred(rule=rule)

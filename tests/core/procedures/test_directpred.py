@@ -11,6 +11,7 @@ from core.procedures.directpred import (
     LEAST,
     DirectPredictor,
     FeatureCorrelation,
+    Rule,
     direct_predictor,
     feature_correlation,
 )
@@ -44,7 +45,7 @@ def test_the_correlation_is_a_mean_over_items_and_follows_by_its_share(seed: int
 @ANY
 @given(seed=SEEDS, size=SIZES, rule=RULES, epsilon=BOOST)
 def test_it_is_symmetric_keeps_the_directions_and_the_order_of_the_spectrum(
-    seed: int, size: int, rule: str, epsilon: float
+    seed: int, size: int, rule: Rule, epsilon: float
 ):
     f = correlation(size, seed)
     w = direct_predictor(f, DirectPredictor(rule=rule, epsilon=epsilon))
@@ -81,7 +82,7 @@ def test_directcopy_is_the_correlation_and_the_boost(seed: int, size: int, epsil
 
 
 @pytest.mark.parametrize("rule", ["official", "paper", "directcopy"])
-def test_features_that_spread_alike_in_every_direction_are_predicted_as_they_are(rule: str):
+def test_features_that_spread_alike_in_every_direction_are_predicted_as_they_are(rule: Rule):
     w = direct_predictor(4 * torch.eye(3, dtype=torch.float64), DirectPredictor(rule=rule, epsilon=0.1))
     assert_close(w, w[0, 0] * torch.eye(3, dtype=torch.float64))
     assert w[0, 0] > 0
