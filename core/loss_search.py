@@ -58,7 +58,7 @@ HAVE: Mapping[str, tuple[str, ...]] = {
     "augmenter": ("augmented", "other_augmented"),
     "predictions": ("predicted_mean", "predicted_log_variance"),
     "maps": ("maps",),
-    "scores": ("candidate_scores", "refusal_scores", "held_weight", "query_weight"),
+    "scores": ("candidate_scores", "refusal_scores", "held_weight", "query_weight", "real_logits", "made_logits"),
     "likelihoods": ("log_prob_policy", "log_prob_reference"),
 }
 OTHERS = "others"

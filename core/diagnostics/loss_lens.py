@@ -63,7 +63,8 @@ def sample(p: Any, s: Sample) -> dict[str, Tensor]:
     """The inputs that a loss needs, by name, float64 or whole numbers, without a graph.
 
     Embeddings of the items are relatives of one set of random anchors, in the order in which the loss asks for them:
-    the anchors, their positives (the pairs of `synthetic`), then further ones. An input called other_x is near x.
+    the anchors, their positives (the pairs of `synthetic`), then further ones. An input called other_x is near x,
+    where it has as many rows.
     """
     entry, pairs = LOSSES.of(p), synthetic(s.n, s.dim, s.closeness, s.spread, stream(s.seed, "pairs"))
     relatives, given = [pairs.a, pairs.b], {}
@@ -75,12 +76,12 @@ def sample(p: Any, s: Sample) -> dict[str, Tensor]:
 
     taken = 0
     for name in entry.needed:
-        slot, symbols = VOCABULARY[name], VOCABULARY[name].shape.split()
+        slot, symbols, first = VOCABULARY[name], VOCABULARY[name].shape.split(), name.removeprefix("other_")
         embedding = slot.meaning.startswith("embedding")
         if name == "labels":
             given[name] = pairs.labels
-        elif embedding and name.startswith("other_") and name.removeprefix("other_") in given and len(symbols) > 2:
-            given[name] = near(given[name.removeprefix("other_")], s, stream(s.seed, "lens", name))
+        elif embedding and len(symbols) > 2 and first in given and slot.shape == VOCABULARY[first].shape:
+            given[name] = near(given[first], s, stream(s.seed, "lens", name))
         elif embedding and symbols == ["B", "D"]:
             given[name] = next_relative(taken)
             taken += 1

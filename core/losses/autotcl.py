@@ -65,12 +65,17 @@ def autotcl(
     Returns:
         `global` and `local`, (B,) each; one (B, B) matrix of pairs, of whole series.
     """
-    x, y = (F.normalize(exactly(z).amax(dim=1), dim=-1) for z in (sequence, other_sequence))
-    whole = info_nce(x, y, InfoNCE(temperature=p.temperature, margin=p.margin), margin=margin)
+    x, y = (whole(z) for z in (sequence, other_sequence))
+    found = info_nce(x, y, InfoNCE(temperature=p.temperature, margin=p.margin), margin=margin)
     paid = _between_windows(exactly(sequence), window_start, p)
     first = torch.zeros_like(paid).index_fill(0, torch.zeros(1, dtype=torch.int64, device=paid.device), 1)
     local = Term(paid * first, weight=1.0) if p.as_released else Term(paid)
-    return joined((("global", whole), ("local", Paid({"": local.scaled(p.local)}))))
+    return joined((("global", found), ("local", Paid({"": local.scaled(p.local)}))))
+
+
+def whole(sequence: Tensor) -> Tensor:
+    """(B, D) unit vectors of the largest values over time."""
+    return F.normalize(exactly(sequence).amax(dim=1), dim=-1)
 
 
 def _between_windows(z: Tensor, start: Tensor, p: AutoTCL) -> Tensor:

@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 
 from core.losses.banks import exactly
 from core.losses.fields import temperature
+from core.losses.log_sums import log_sum
 from core.losses.registry import Claims, loss
-from core.losses.scores import similarity, without
+from core.losses.scores import similarity
 from core.paid import Paid, Pairs, Role, Term
 from core.params import Params
 
@@ -57,11 +58,75 @@ def local_global(views: Tensor, labels: Tensor, p: LocalGlobal) -> Paid:
     role = role.masked_fill(part[:, None] == part[None, :], Role.EXCLUDED).masked_fill(same, Role.POSITIVE)
     role = role.fill_diagonal_(Role.EXCLUDED)
     asked = scores / p.temperature
-    negative = role == Role.NEGATIVE
-    some = negative.any(dim=1, keepdim=True)
-    rest = torch.logsumexp(without(asked, ~negative & some), dim=1, keepdim=True).masked_fill(~some, -torch.inf)
+    rest = log_sum(asked, role == Role.NEGATIVE)[:, None]
     paid = F.softplus(rest - asked).masked_fill(role != Role.POSITIVE, 0).sum(dim=1)
     return Paid({"": Term(paid, weight=2 / (count * (count - 1) * size))}, (Pairs(scores, role),))
+
+
+class GlobalVolumes(Params):
+    kind: Literal["global_volumes"] = "global_volumes"
+    temperature: float = temperature(0.1)
+    as_released: bool = Field(
+        False,
+        title="As released",
+        description="Twice as much: a sum round a ring of volumes, over half as many pairs as are in it.",
+    )
+
+
+def _ring(given: Mapping[str, Tensor], p: GlobalVolumes, g: Generator) -> dict[str, Tensor]:
+    """Slices of one part follow each other in a drawn order, the first after the last."""
+    part = given["labels"]
+    drawn = torch.randperm(len(part), generator=g).to(part.device)
+    order = drawn[part[drawn].argsort(stable=True)]
+    same = part[order][:, None] == part[order][None, :]
+    first, last = same.to(torch.int8).argmax(dim=1), same.sum(dim=1)
+    place = torch.arange(len(part), device=part.device)
+    after = first + (place - first + 1) % last
+    return {"counterpart": torch.empty_like(order).scatter(0, order, order[after])}
+
+
+@loss(
+    GlobalVolumes,
+    title="Global contrast across volumes (G^D)",
+    source="Chaitanya et al. 2020, arXiv:2006.10511",
+    origin="code",
+    papers=("local_global",),
+    family="softmax",
+    formula=r"\frac1{|\Lambda|}\sum_{(u,v)\in\Lambda}\big[\ell(u,v)+\ell(v,u)\big],\quad "
+    r"\ell(u,v)=-\log\frac{e^{s_{uv}/\tau}}{e^{s_{uv}/\tau}+\sum_{k:\,c_k\neq c_u}e^{s_{uk}/\tau}},\quad "
+    r"\Lambda\ni(x_i,x'_i),(x_j,x'_j),(x_i,x_j),(x'_i,x'_j)",
+    relations={"local_global": "and the same part of another volume is a positive too"},
+    claims=Claims(margin="it takes no margin of its own"),
+    variants=({}, {"temperature": 0.5}, {"as_released": True}),
+    plan=_ring,
+    planned=("counterpart",),
+)
+def global_volumes(views: Tensor, labels: Tensor, counterpart: Tensor, p: GlobalVolumes) -> Paid:
+    """Pulls a slice to its views and to the same part of another volume, and pushes slices of other parts away.
+
+    Args:
+        views: (V, B, D) the slice and its views, V >= 2.
+        labels: (B,) the part of its volume that each slice shows.
+        counterpart: (B,) the slice of another volume that shows the same part; the slice itself where there is none.
+        p: temperature, and whether the sum is divided as in the code.
+
+    Returns:
+        One term per view of each slice, (V * B,), over the number of pairs that are met: the views of a slice and of
+        its counterpart, and both of them in each view. (V * B, V * B) pairs.
+    """
+    count, size, _ = views.shape
+    flat, part = views.flatten(0, 1), labels.repeat(count)
+    scores = similarity(flat, flat)
+    here = torch.arange(size, device=views.device)
+    met = ((counterpart[:, None] == here) & (counterpart != here)[:, None]).to(scores.dtype)
+    one = torch.eye(count, dtype=scores.dtype, device=views.device)
+    times = torch.kron(one, met + met.T) + torch.kron(1 - one, torch.diag(1 + met.sum(dim=0)))
+    role = torch.where(part[:, None] == part[None, :], Role.EXCLUDED, Role.NEGATIVE)
+    role = role.masked_fill(times > 0, Role.POSITIVE).to(torch.int8)
+    asked = scores / p.temperature
+    rest = log_sum(asked, role == Role.NEGATIVE)[:, None]
+    paid = (F.softplus(rest - asked) * times).sum(dim=1)
+    return Paid({"": Term(paid, weight=(4 if p.as_released else 2) / times.sum())}, (Pairs(scores, role),))
 
 
 class LocalRegions(Params):

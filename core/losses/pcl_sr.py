@@ -1,4 +1,4 @@
-"""PCL-SR: feature maps of a restored image against sharp ones and blurred ones, place by place."""
+"""PCL-SR: feature maps of a restored image against sharp ones and blurred ones, and the critic that makes them."""
 
 from typing import Literal
 
@@ -56,3 +56,39 @@ def pcl_sr(maps: Tensor, near_maps: Tensor, far_maps: Tensor, p: PCLSR) -> Paid:
     role = torch.full(scores.shape, Role.NEGATIVE, dtype=torch.int8, device=scores.device)
     role[:, : len(near)] = Role.POSITIVE
     return Paid({"": Term(paid.mean(dim=1))}, (Pairs(scores, role),))
+
+
+class DualContrast(Params):
+    kind: Literal["dual_contrast"] = "dual_contrast"
+
+
+@loss(
+    DualContrast,
+    title="Dual contrast (of a critic)",
+    source="Yu et al. 2021, arXiv:2103.16748; as Wu, Jiang & Liu 2023, arXiv:2111.13924, train their critic",
+    origin="code",
+    papers=("pcl_sr",),
+    family="logistic",
+    formula=r"-\log\frac{e^{r_i}}{e^{r_i}+\sum_je^{f_j}}\quad\text{and}\quad "
+    r"-\log\frac{e^{-f_j}}{e^{-f_j}+\sum_ie^{-r_i}}",
+    relations={"bpr": "against all others at once, and from both sides"},
+    claims=Claims(
+        pulls="every pair is of a real and a made item, and none belongs together",
+        margin="it takes no margin of its own",
+    ),
+)
+def dual_contrast(real_logits: Tensor, made_logits: Tensor, p: DualContrast) -> Paid:
+    """Lets a critic tell every real item from all made ones, and every made item from all real ones.
+
+    Args:
+        real_logits: (A,) the critic's logits r of sharp images, or of patches of them.
+        made_logits: (K,) its logits f of restored and blurred ones.
+        p: nothing to set.
+
+    Returns:
+        Two terms: "real" (A,) and "made" (K,), the mean of each; (A, K) pairs f_j - r_i, all negative.
+    """
+    scores = exactly(made_logits)[None, :] - exactly(real_logits)[:, None]
+    role = torch.full(scores.shape, Role.NEGATIVE, dtype=torch.int8, device=scores.device)
+    real, made = (F.softplus(torch.logsumexp(scores, dim=dim)) for dim in (1, 0))
+    return Paid({"real": Term(real), "made": Term(made, "pair")}, (Pairs(scores, role),))

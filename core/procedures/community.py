@@ -74,11 +74,16 @@ def community_edges(edges: Tensor, community: Tensor, strength: Tensor, p: Commu
     Returns:
         (E,) probabilities to keep; where all edges weigh the same, 1 - drop for each.
     """
-    one, other = edges
-    within = community[one] == community[other]
-    weight = torch.where(within, strength[one], -(strength[one] + strength[other]))
+    weight = edge_weight(edges, community, strength)
     keep = _over_mean(weight - weight.amin(), weight.abs().amax()) * (1 - p.drop)
     return keep.clamp(min=1 - p.most, max=1)
+
+
+def edge_weight(edges: Tensor, community: Tensor, strength: Tensor) -> Tensor:
+    """(E,) the strength of a community for edges within it; between two, what both have, with the sign turned."""
+    one, other = edges
+    within = community[one] == community[other]
+    return torch.where(within, strength[one], -(strength[one] + strength[other]))
 
 
 @procedure(

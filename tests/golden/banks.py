@@ -15,6 +15,7 @@ from core.paid import Paid
 from core.procedures.sinkhorn import Sinkhorn, sinkhorn
 from core.procedures.transport import Transport, transport
 from core.streams import stream
+from core.vocabulary import VOCABULARY
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
 RAISED = 0.1  # what their code adds to a smoothing that overflows
@@ -131,6 +132,7 @@ def memory_of_clusters(z: Golden, case: str) -> None:
             close(sinkhorn(distance, asked), z[f"{size}_sk_Q_{name}"])
         close(sinkhorn(distance, Sinkhorn(epsilon=0.05)), z[f"{size}_sk_Q_negdist"])
     else:
+        assert bool(z[f"{size}_gzt_is_none"]) == VOCABULARY["teacher_views"].constant
         students = {"gp": leaf(z[f"{size}_p"]), "gzs": leaf(z[f"{size}_zs"])}
         for sides in ("TT", "ST"):
             close(spread_views(z, size, sides, students).total(), z[f"{size}_loss_{sides}"])
@@ -180,8 +182,7 @@ FAMILIES = (
         "beclr",
         r"temp|lamb_neg|ot_reg|ot_maxiter|ot_thresh",
         r"((?:N|bs?)\d+_sk)_\w[\w.-]*|((?:N|bs?)\d+_ot)_\w+"
-        r"|((?:N|bs?)\d+_)(?:zt|p|zs|loss|pos|neg|gp|gzs|loss_TT|loss_ST)",
+        r"|((?:N|bs?)\d+_)(?:zt|p|zs|loss|pos|neg|gp|gzs|gzt_is_none|loss_TT|loss_ST)",
         memory_of_clusters,
-        left_out={r"(?:N|bs?)\d+_gzt_is_none": "a flag of theirs; here the teacher never has a gradient"},
     ),
 )

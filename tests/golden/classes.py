@@ -1,4 +1,4 @@
-"""SimLAP, SBCL, SepCLR, Core-tuning by their authors' code; AMCL, COCONUT as independent values of the formulas."""
+"""SimLAP, SBCL, SepCLR, Core-tuning by their authors' code; AMCL, COCONUT, MSD as other values of the formulas."""
 
 import random
 
@@ -10,6 +10,7 @@ from core.losses.amcl import AMCL, amcl
 from core.losses.coconut import NSPT, NTPT, MultiModal, coconut_mm, coconut_nspt, coconut_ntpt
 from core.losses.core_tuning import CoreTuning, core_tuning
 from core.losses.hydra_simlap import HydraSimLAP, hydra_simlap
+from core.losses.msd_momentum import MSDMomentum, msd_momentum
 from core.losses.sbcl import SBCL, sbcl
 from core.losses.sepclr import SepCLR, sepclr
 from core.losses.supcon import SupCon, supcon
@@ -94,8 +95,19 @@ def both_codes(z: Golden, case: str) -> None:
     close_gradients(z, value, {f"{case}__grad_{name}": x for name, x in given.items()})
 
 
+def of_both_teachers(z: Golden, case: str) -> None:
+    im, te = leaf(z[f"{case}__im"]), leaf(z[f"{case}__te"])
+    teachers = (z[f"{case}__{name}_teacher"] for name in ("im", "te"))
+    value = msd_momentum(im, te, *teachers, MSDMomentum(temperature=0.07, distillation=0.4)).total()
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_im": im, f"{case}__grad_te": te})
+
+
 def of_the_formula(z: Golden, case: str) -> None:
     """The teacher has no gradient: what is stored for it is 0 throughout, and it is handed in as a constant."""
+    if case.startswith("msd"):
+        of_both_teachers(z, case)
+        return
     names = next(names for names in (("h", "t"), ("a", "x"), ("z", "zp", "tau")) if f"{case}__{names[0]}" in z)
     given = {name: leaf(z[f"{case}__{name}"]) if name != "t" else z[f"{case}__t"] for name in names}
     y, anchor = z.get(f"{case}__y"), z.get(f"{case}__anchor")
@@ -122,8 +134,7 @@ FAMILIES = (
     Family(
         "formula_only_01_15",
         "meta_json",
-        rf"((?:coconut_nspt|coconut_ntpt|coconut_mm|amcl_eq21)_{N})__\w+",
+        rf"((?:coconut_nspt|coconut_ntpt|coconut_mm|amcl_eq21|msd_albef)_{N})__\w+",
         of_the_formula,
-        left_out={rf"msd_albef_{N}__\w+": "the loss of paper 10 is not in the registry yet"},
     ),
 )

@@ -16,6 +16,7 @@ from core.procedures.community import (
     community_attributes,
     community_edges,
     community_strength,
+    edge_weight,
     team_up_share,
 )
 from core.procedures.compactness import (
@@ -116,6 +117,8 @@ def communities(z: Golden, case: str) -> None:
     close(strength, z["karate_com_cs"][community])
     kind, share = case.split("_p")
     drop = float(share)
+    weight = edge_weight(edges, community, strength)
+    close((weight - weight.amin()) / (weight.amax() - weight.amin()), z["karate_edge_weight"])
     if kind == "karate_ced_keep":
         close(community_edges(edges, community, strength, CommunityEdges(drop=drop)), z[case])
     else:
@@ -167,10 +170,9 @@ FAMILIES = (
     ),
     Family(
         "csgcl",
-        rf"tau|t0|gamma_max|karate_(?:edges|com|com_cs|node_cs|cav_X)|{SIZED}(?:h1|h2|cs)",
+        rf"tau|t0|gamma_max|karate_(?:edges|com|com_cs|node_cs|cav_X|edge_weight)|{SIZED}(?:h1|h2|cs)",
         rf"({SIZED}(?:infonce|teamup_ep\d+))(?:_g[12])?|(karate_(?:ced_keep|cav_drop)_p[\d.]+)",
         team_up_or_communities,
-        left_out={"karate_edge_weight": "raw weights before scaling, checked by the probabilities made of them"},
     ),
     Family(
         "contrastive_search",

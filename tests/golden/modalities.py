@@ -13,6 +13,8 @@ from core.losses.m3col import M3Col, MultiSClip, m3col, multi_sclip
 from core.losses.sample4geo import Sample4Geo, sample4geo
 from core.losses.secla import SECLA, secla
 from core.losses.symile import PairwiseClip, Symile, pairwise_clip, symile
+from core.losses.tcl import TCL, tcl
+from core.procedures.pooling import PatchPooling, patch_pooling
 from tests.golden.families import Family, Golden, close, close_gradients, leaf
 
 SCALES = {"14.286": 100 / 7, "1.000": 1.0}
@@ -125,7 +127,27 @@ def bags_and_tags(z: Golden, case: str) -> None:
     close_gradients(z, value, {f"{case}_gface": faces, f"{case}_gname": names})
 
 
+def with_parts(z: Golden, case: str) -> None:
+    """The terms of parts, of images where all are present and of texts; and the regions that patches are pooled to."""
+    size, form = case.split("_", 1)
+    if form == "pool":
+        close(patch_pooling(z[f"{size}_pool_in"], PatchPooling()), z[f"{size}_pool_out"])
+        return
+    x, parts = leaf(z[f"{size}_global"]), z[f"{size}_locals"]
+    tau = torch.tensor(0.07, dtype=torch.float64)
+    paid = tcl(x, x, x.detach(), x.detach(), parts, parts, z[f"{size}_att"] != 0, tau, TCL(temperature=0.07))
+    value = paid.terms["b.local" if form == "g2l_mask" else "a.local"].per.mean()
+    close(value, z[f"{case}_loss"])
+    close_gradients(z, value, {f"{case}_grad_global": x})
+
+
 FAMILIES = (
+    Family(
+        "tcl",
+        r"N\d+_(?:locals|global|att)|meta_json",
+        r"(N\d+_g2l(?:_mask)?)_(?:loss|grad_global)|(N\d+_pool)_(?:in|out)",
+        with_parts,
+    ),
     Family(
         "secla",
         r"N\d+_(?:eq_)?(?:face|name)|alpha",

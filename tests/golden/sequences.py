@@ -4,9 +4,18 @@ import torch
 import torch.nn.functional as F
 
 from core.losses.autotcl import MMD, AutoTCL, autotcl
-from core.losses.local_global import LocalGlobal, LocalRegions, local_global, local_regions
-from core.losses.pcl_sr import PCLSR, pcl_sr
+from core.losses.local_global import (
+    GlobalVolumes,
+    LocalGlobal,
+    LocalRegions,
+    global_volumes,
+    local_global,
+    local_regions,
+)
+from core.losses.pcl_sr import PCLSR, DualContrast, dual_contrast, pcl_sr
 from core.losses.registry import LOSSES
+from core.losses.series_bound import SeriesBound, series_bound
+from core.losses.series_dcl import SeriesDCL, series_dcl
 from core.losses.ts_forecast import TSForecast, TSMoCo, ts_forecast, ts_moco
 from core.losses.whitenedcse import WhitenedCSE, whitenedcse
 from core.procedures.group_whitening import GroupWhitening, group_whitening, whitening_matrix
@@ -64,7 +73,7 @@ def series_and_queue(z: Golden, case: str) -> None:
 
 
 def series(z: Golden, case: str) -> None:
-    """The parts of AutoTCL; the helpers of instances and steps are the first scale of the hierarchy."""
+    """The parts of AutoTCL, and both contrasts of whole series; inst and temp are the first scale of the hierarchy."""
     size, kind = case.split("_", 1)
     z1, z2 = leaf(z[f"{size}_z1"]), leaf(z[f"{size}_z2"])
     given = {"sequence": z1, "other_sequence": z2}
@@ -73,6 +82,10 @@ def series(z: Golden, case: str) -> None:
         value = LOSSES["mmd"].pay(given, MMD(), stream(0, "golden")).total()
     elif kind in ("inst", "temp"):
         value = ts_forecast(z1, z2, TSForecast(alpha=float(kind == "inst"), scales=1)).total()
+    elif kind == "L1out":
+        value = series_dcl(z1, z2, SeriesDCL(as_released=True)).total()
+    elif kind == "l1Out":
+        value = series_bound(z1, z2, SeriesBound(as_released=True)).total()
     elif kind.startswith("local"):
         p = AutoTCL(windows=int(kind.split("_k")[1]), local=1.0, as_released=True)
         value = autotcl(z1, z2, start, p).terms["local"].value()
@@ -85,6 +98,12 @@ def series(z: Golden, case: str) -> None:
 
 
 def feature_maps(z: Golden, case: str) -> None:
+    if case.startswith("dual"):
+        real, fake = leaf(z[f"{case}__real"]), leaf(z[f"{case}__fake"])
+        value = dual_contrast(real, fake, DualContrast()).total()
+        close(value, z[f"{case}__loss"])
+        close_gradients(z, value, {f"{case}__grad_real": real, f"{case}__grad_fake": fake})
+        return
     sr, hr, lr = (leaf(z[f"{case}__{name}"]) for name in ("sr", "hr", "lr"))
     value = pcl_sr(sr, hr, lr, PCLSR(decoupled=case.startswith("lmcl"))).total()
     close(value, z[f"{case}__loss"])
@@ -96,6 +115,16 @@ def slices(z: Golden, case: str) -> None:
     x = leaf(z[f"{case}__z"])
     views = F.normalize(x, dim=-1).unflatten(0, (3, -1))
     value = local_global(views, torch.arange(views.shape[1]) % 4, LocalGlobal()).total()
+    close(value, z[f"{case}__loss"])
+    close_gradients(z, value, {f"{case}__grad_z": x})
+
+
+def volumes(z: Golden, case: str) -> None:
+    """Four parts of a volume, then their views, volume by volume; in the code each volume meets the next in a ring."""
+    x = leaf(z[f"{case}__z"])
+    views = F.normalize(x, dim=-1).unflatten(0, (-1, 2, 4)).transpose(0, 1).flatten(1, 2)
+    place = torch.arange(views.shape[1])
+    value = global_volumes(views, place % 4, (place + 4) % len(place), GlobalVolumes(as_released=True)).total()
     close(value, z[f"{case}__loss"])
     close_gradients(z, value, {f"{case}__grad_z": x})
 
@@ -112,30 +141,27 @@ def regions(z: Golden, case: str) -> None:
 
 
 def slices_or_regions(z: Golden, case: str) -> None:
-    (slices if case.startswith("global") else regions)(z, case)
+    {"global_exp1": slices, "global_exp2": volumes}.get(case.rsplit("_", 1)[0], regions)(z, case)
 
 
 FAMILIES = (
     Family(
         "pcl_sr",
         "meta_json",
-        r"((?:nce|lmcl)_N\d+)__\w+",
+        r"((?:nce|lmcl|dual_D)_N\d+)__\w+",
         feature_maps,
-        left_out={r"dual_D_\w+": "the dual contrast of the discriminator's logits is no loss here yet"},
     ),
     Family(
         "local_global",
         "meta_json",
-        r"((?:global_exp1|local_reg\dx\d)_bs?\d+)__\w+",
+        r"((?:global_exp[12]|local_reg\dx\d)_bs?\d+)__\w+",
         slices_or_regions,
-        left_out={r"global_exp2_\w+": "the released sum over volumes is not what the formula of G^D gives"},
     ),
     Family(
         "autotcl",
         r"N\d+_z[12]",
-        r"(N\d+_(?:infoNCE(?:_t[\d.]+)?|mmdx|local_infoNCE_k\d+|inst|temp))_(?:loss|g1|g2)",
+        r"(N\d+_(?:infoNCE(?:_t[\d.]+)?|mmdx|local_infoNCE_k\d+|inst|temp|L1out|l1Out))_(?:loss|g1|g2)",
         series,
-        left_out={r"N\d+_[Ll]1[Oo]ut_\w+": "DCL, whose numbers 1e-5 and 1e-6 shift inside the released logarithm"},
     ),
     Family("ts_forecast", "meta_json", r"(\w+?_N\d+)__\w+", series_and_queue),
     Family(

@@ -20,7 +20,7 @@ MODULES = [
     if not found.name.startswith("test_")
 ]
 FAMILIES = tuple(family for module in MODULES for family in getattr(module, "FAMILIES", ()))
-LEFT_OUT = 8
+LEFT_OUT = 2
 
 
 def cases(folder: Path) -> Iterator[object]:

@@ -1,10 +1,16 @@
-"""What the losses over whitened views and series plan."""
+"""What the losses over whitened views, series, slices and critics plan, and what they are equal to."""
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from core.losses.autotcl import whole
+from core.losses.dcl import DCL, dcl
+from core.losses.local_global import GlobalVolumes, LocalGlobal, global_volumes, local_global
+from core.losses.pcl_sr import DualContrast, dual_contrast
 from core.losses.registry import LOSSES
+from core.losses.series_bound import SeriesBound, series_bound
+from core.losses.series_dcl import SeriesDCL, series_dcl
 from core.streams import stream
 from tests.core.losses.batches import example
 
@@ -38,3 +44,61 @@ def test_a_series_has_no_discrepancy_from_itself():
     given = {"sequence": z, "other_sequence": z}
     entry = LOSSES["mmd"]
     assert_close(entry.pay(given, entry.params(), stream(0, "plan")).total(), torch.zeros((), dtype=torch.float64))
+
+
+def test_slices_of_one_part_stand_in_a_ring():
+    part = torch.tensor([2, 0, 1, 0, 2, 0, 0, 3])
+    given = {"views": torch.zeros(2, 8, 3), "labels": part}
+    after = planned("global_volumes", **given)["counterpart"]
+    assert torch.equal(after.sort().values, torch.arange(8))
+    assert torch.equal(part[after], part)
+    assert after[2] == 2
+    assert after[7] == 7
+    for start, size in ((0, 2), (1, 4)):
+        round_trip = [place := start] + [place := int(after[place]) for _ in range(size)]
+        assert len(set(round_trip)) == size
+        assert round_trip[-1] == start
+    assert torch.equal(after, planned("global_volumes", **given)["counterpart"])
+    assert any(not torch.equal(after, planned("global_volumes", seed, **given)["counterpart"]) for seed in range(1, 9))
+
+
+def test_without_another_volume_the_views_of_a_slice_are_its_only_positives():
+    views, alone = example("views", 0), torch.arange(6)
+    across = global_volumes(views, alone, alone, GlobalVolumes())
+    within = local_global(views, alone, LocalGlobal())
+    assert_close(across.total(), within.total())
+    assert torch.equal(across.pairs[0].role, within.pairs[0].role)
+
+
+def test_the_released_sum_over_volumes_is_twice_the_mean():
+    given = {name: example(name, 0) for name in ("views", "labels", "counterpart")}
+    usual, released = (global_volumes(**given, p=GlobalVolumes(as_released=r)).total() for r in (False, True))
+    assert_close(released, 2 * usual)
+
+
+def test_a_critic_is_asked_for_differences_alone():
+    real, made = example("real_logits", 0), example("made_logits", 0)
+    p = DualContrast()
+    assert_close(dual_contrast(real + 3, made + 3, p).total(), dual_contrast(real, made, p).total())
+    one = dual_contrast(real[:1], made[:1], p).total()
+    assert_close(one, 2 * torch.nn.functional.softplus(made[0] - real[0]))
+
+
+def test_decoupled_series_are_dcl_of_their_largest_values():
+    x, y = example("sequence", 0), example("other_sequence", 0)
+    found = series_dcl(x, y, SeriesDCL(temperature=0.4))
+    assert_close(found.total(), dcl(whole(x), whole(y), DCL(temperature=0.4)).total())
+
+
+def test_a_view_that_says_nothing_of_its_series_is_bounded_by_no_information():
+    x, y = example("sequence", 0), example("other_sequence", 0)
+    nothing = series_bound(x, y[:1].expand_as(y), SeriesBound())
+    assert_close(nothing.total(), torch.zeros((), dtype=torch.float64))
+    assert series_bound(x, x, SeriesBound()).total() > 0.1
+
+
+def test_what_the_code_adds_to_exponentials_shows_in_the_sixth_place():
+    x, y = example("sequence", 0), example("other_sequence", 0)
+    for pay, settings in ((series_dcl, SeriesDCL), (series_bound, SeriesBound)):
+        usual, released = (pay(x, y, settings(as_released=r)).total() for r in (False, True))
+        assert 1e-7 < (usual - released).abs() < 1e-4

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, margin, mean
+from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, margin, mean, pair_roles, two_views
 
 
 def unit(x: Vector, shortest: float = 1e-12) -> Vector:
@@ -178,6 +178,36 @@ def autotcl(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"global": whole, "local": local}, mean(whole) + p.local * windows, scores, roles)
 
 
+def series_dcl(given: Mapping[str, Any], p: Any) -> Slow:
+    """Yeh et al. 2022, eq. 6, of whole series; the code shifts all by the largest and adds to both exponentials."""
+    x, y = ([unit(largest(series)) for series in given[name]] for name in ("sequence", "other_sequence"))
+    size, scores, roles = two_views({"a": x, "b": y})
+    paid = []
+    for row, role in zip(scores, roles, strict=True):
+        top = max(s for s, r in zip(row, role, strict=True) if r != X)
+        near, far = (
+            [math.exp((s - top) / p.temperature) for s, r in zip(row, role, strict=True) if r == kind]
+            for kind in (P, N)
+        )
+        more = (1e-5, 1e-6) if p.as_released else (0, 0)
+        paid.append(math.log(sum(far) + more[1]) - math.log(near[0] + more[0]))
+    assert len(paid) == 2 * size
+    return Slow({"": paid}, mean(paid), scores, roles)
+
+
+def series_bound(given: Mapping[str, Any], p: Any) -> Slow:
+    """Poole et al. 2019, the leave-one-out bound: a series' own similarity over the mean of the others'."""
+    x, y = ([unit(largest(series)) for series in given[name]] for name in ("sequence", "other_sequence"))
+    scores = [[dot(u, v) for v in y] for u in x]
+    more = (1e-5, 1e-6) if p.as_released else (0, 0)
+    paid = []
+    for i, row in enumerate(scores):
+        grown = [math.exp(s / p.temperature) for s in row]
+        others = (sum(grown[:i]) + sum(grown[i + 1 :]) + more[1]) / (len(row) - 1)
+        paid.append(math.log((grown[i] + more[0]) / others))
+    return Slow({"": paid}, mean(paid), scores, pair_roles({}, len(x)))
+
+
 def mmd(given: Mapping[str, Any], p: Any) -> Slow:
     """Gretton et al. 2012, the biased estimate: every entry counts, those on the diagonal too."""
     x, y = ([largest(series) for series in given[name]] for name in ("sequence", "other_sequence"))
@@ -220,6 +250,17 @@ def pcl_sr(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid), scores, [[P] * len(near) + [N] * len(far)] * len(scores))
 
 
+def dual_contrast(given: Mapping[str, Any], p: Any) -> Slow:
+    """Yu et al. 2021: each real logit against all made ones, and each made one turned round against all real ones."""
+    real, made = given["real_logits"], given["made_logits"]
+    per = {
+        "real": [-log_share([r, *made], 0) for r in real],
+        "made": [-log_share([-f, *(-r for r in real)], 0) for f in made],
+    }
+    scores = [[f - r for f in made] for r in real]
+    return Slow(per, mean(per["real"]) + mean(per["made"]), scores, [[N] * len(made)] * len(real))
+
+
 def local_global(given: Mapping[str, Any], p: Any) -> Slow:
     """Chaitanya et al. 2020, eq. 1, with the negatives of G^D-."""
     views, part = given["views"], given["labels"]
@@ -238,6 +279,30 @@ def local_global(given: Mapping[str, Any], p: Any) -> Slow:
         roles.append(role)
     links = len(views) * (len(views) - 1) / 2
     return Slow({"": paid}, sum(paid) / links / size, scores, roles)
+
+
+def global_volumes(given: Mapping[str, Any], p: Any) -> Slow:
+    """Chaitanya et al. 2020, G^D: pair by pair, both ways; what is met twice counts twice."""
+    views, part, other = given["views"], given["labels"], given["counterpart"]
+    size = len(part)
+    z = [x for view in views for x in view]
+    scores = [[dot(x, y) for y in z] for x in z]
+    met = []
+    for i, j in enumerate(other):
+        for v in range(len(views)):
+            here, there = v * size + i, v * size + j
+            met += [(here, w * size + i) for w in range(v)]
+            met += [(here, there), *((there, w * size + j) for w in range(v))] if i != j else []
+    met += [(y, x) for x, y in met]
+    roles = [
+        [P if (i, k) in met else X if part[i % size] == part[k % size] else N for k in range(len(z))]
+        for i in range(len(z))
+    ]
+    paid = [0.0] * len(z)
+    for i, k in met:
+        far = [s / p.temperature for s, r in zip(scores[i], roles[i], strict=True) if r == N]
+        paid[i] -= log_share([scores[i][k] / p.temperature, *far], 0)
+    return Slow({"": paid}, (4 if p.as_released else 2) * sum(paid) / len(met), scores, roles)
 
 
 def region(feature: Any, corner: list[int], side: int) -> Vector:
@@ -265,11 +330,15 @@ def local_regions(given: Mapping[str, Any], p: Any) -> Slow:
 
 
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "dual_contrast": dual_contrast,
+    "global_volumes": global_volumes,
     "local_global": local_global,
     "local_regions": local_regions,
     "pcl_sr": pcl_sr,
     "autotcl": autotcl,
     "mmd": mmd,
+    "series_bound": series_bound,
+    "series_dcl": series_dcl,
     "ts_forecast": ts_forecast,
     "ts_moco": ts_moco,
     "whitenedcse": whitenedcse,
