@@ -48,7 +48,7 @@ def anchors(
     option = frame(
         across,
         y,
-        [*series, line, words(text, "bottom", align="right", distance=4)],
+        [*series, line, words(text, "top", align="right", distance=4)],
         x_title="anchors, the strongest first",
         left=48,
     )

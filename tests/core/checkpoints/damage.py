@@ -1,7 +1,7 @@
-"""Reads many damaged copies of one file in a process of its own: `python -m tests.core.checkpoints.damage FILE FOLDER`.
+"""Reads damaged copies of files in a process of its own: `python -m tests.core.checkpoints.damage FOLDER FILE...`.
 
-The last line says how many were opened and how many were refused; a copy that ends it any other way is seen by its
-absence.
+The last line says of each file how many copies were opened and how many were refused; a copy that ends the process is
+seen by its absence.
 """
 
 import json
@@ -27,22 +27,22 @@ def damaged(content: bytes) -> Iterator[bytes]:
         yield bytes(changed)
 
 
-def main(file: Path, folder: Path) -> None:
-    content, copy = file.read_bytes(), folder / file.name
-    counts = {"opened": 0, "refused": 0}
-    reader.fence_in(len(content), Limits())
-    for changed in damaged(content):
+def read_all(file: Path, folder: Path) -> dict[str, int]:
+    """How many damaged copies of a file were opened and refused."""
+    copy, refused, counts = folder / file.name, folder / reader.REFUSED, {"opened": 0, "refused": 0}
+    for changed in damaged(file.read_bytes()):
         copy.write_bytes(changed)
         reader.answer(copy, folder, Limits())
-        refused = folder / reader.REFUSED
-        counts["refused" if refused.exists() else "opened"] += 1
         if refused.exists():
             assert len(json.loads(refused.read_text())["sentence"]) < 600
             refused.unlink()
+            counts["refused"] += 1
         else:
             (folder / reader.SUMMARY).unlink()
-    print(json.dumps(counts))
+            counts["opened"] += 1
+    return counts
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    reader.fence_in(10_000, Limits())
+    print(json.dumps({name: read_all(Path(name), Path(sys.argv[1])) for name in sys.argv[2:]}))

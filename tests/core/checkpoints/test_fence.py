@@ -68,25 +68,26 @@ def test_a_sparse_giant_is_refused(tmp_path):
         fence.add([tmp_path / "a.pt"])
 
 
-@pytest.mark.parametrize("suffix", ["pt", "pth", "safetensors"])
-def test_cut_and_flipped_files_are_opened_or_refused_and_kill_nobody(suffix, tmp_path):
-    file, folder = tmp_path / f"honest.{suffix}", tmp_path / "copies"
+def test_cut_and_flipped_files_are_opened_or_refused_and_kill_nobody(tmp_path):
+    files, folder = [tmp_path / f"honest.{suffix}" for suffix in ("pt", "pth", "safetensors")], tmp_path / "copies"
     folder.mkdir()
     state = {"first.weight": torch.randn(4, 3), "first.bias": torch.randn(4), "steps": torch.tensor(7)}
-    if suffix == "safetensors":
-        save_file(state, file)
-    else:
-        torch.save(state, file, _use_new_zipfile_serialization=suffix == "pt")
+    torch.save(state, files[0])
+    torch.save(state, files[1], _use_new_zipfile_serialization=False)
+    save_file(state, files[2])
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.core.checkpoints.damage", str(file), str(folder)],
+        [sys.executable, "-W", "ignore", "-m", "tests.core.checkpoints.damage", str(folder), *map(str, files)],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    counts = json.loads(done.stdout.splitlines()[-1])
-    assert counts["opened"] + counts["refused"] == CUTS + FLIPS
-    assert counts["refused"] >= CUTS
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert list(found) == list(map(str, files))
+    for counts in found.values():
+        assert counts["opened"] + counts["refused"] == CUTS + FLIPS
+        assert counts["refused"] >= CUTS
+        assert counts["opened"] > 0
 
 
 def test_a_file_of_any_size_in_memory_is_stopped_by_the_limit(tmp_path):
