@@ -1,6 +1,6 @@
 """A queue: shuffled batches, a teacher that follows slowly, and a bank of what it saw last."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -25,6 +25,12 @@ class QueuedBatches(ShuffledBatches):
     """Batches as shuffled, beside a bank of the teacher's embeddings of the items before them."""
 
     teaches = True
+    gives = ("teacher", "bank", "bank_labels", "other_teacher", "other_bank")
+
+    def fault(self, n: int, classes: int, p: Any) -> str:
+        if p.size <= n:
+            return ""
+        return f"the bank has room for {p.size} and there are {n} training items; choose a bank of at most {n}"
 
 
 def kept(bank: Tensor, fresh: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Shuffled batches: each epoch visits the training items in a fresh order."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -20,12 +21,19 @@ class Shuffle(Params):
 class ShuffledBatches:
     """Cuts a fresh order of the training items into batches; the few left over wait for the next epoch."""
 
-    teaches = False
+    teaches = looks = False
+    gives: tuple[str, ...] = ()
+
+    def fault(self, n: int, classes: int, p: Any) -> str:
+        return ""
+
+    def keep(self, z: Mapping[str, Tensor], labels: Tensor, p: Any, seed: int, epoch: int) -> dict[str, Tensor]:
+        return {}
 
     def steps(self, n: int, p: Any) -> int:
         return max(1, n // p.batch)
 
-    def epoch(self, n: int, p: Any, seed: int, epoch: int) -> Tensor:
+    def epoch(self, n: int, p: Any, seed: int, epoch: int, kept: Mapping[str, Tensor]) -> Tensor:
         order = torch.randperm(n, generator=stream(seed, "batches", epoch))
         size = min(p.batch, n)
         return order[: self.steps(n, p) * size].reshape(-1, size)

@@ -1,6 +1,6 @@
 """Whether the parts of a recipe fit each other, asked before anything is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -20,8 +20,6 @@ from core.runs.mixed_payment import asked_loss
 from core.runs.mixture import own_margin
 from core.runs.networks import encoder_of, prepared
 from core.runs.payment import of_pairs, takes_bags
-
-TAUGHT = {"teacher", "bank", "bank_labels", "other_teacher", "other_bank"}
 
 
 class Unfit(Refusal):
@@ -59,9 +57,9 @@ def remarks(recipe: Recipe, data: DataSet) -> list[str]:
     """What may surprise in a recipe that fits: a sentence each, none where there is nothing to say."""
     p: Any = recipe.mixing
     mixing, entry = MIXINGS.of(p).call(), LOSSES.of(asked_loss(recipe))
+    said = list(_of_no_use(recipe))
     if mixing is None:
-        return []
-    said = []
+        return said
     if "margin" not in entry.inputs:
         said.append(f"{entry.title} knows no margin, so mixing is plain mixup here; choose a loss with one for DMM.")
     elif (own_margin(recipe) if p.margin is None else p.margin) == 0:
@@ -75,10 +73,19 @@ def remarks(recipe: Recipe, data: DataSet) -> list[str]:
     return said
 
 
+def _of_no_use(recipe: Recipe) -> Iterator[str]:
+    """What a look at the embeddings makes that the loss does not take."""
+    method, entry = METHODS.of(recipe.method).call(), LOSSES.of(recipe.loss)
+    if method.looks and method.gives and not set(method.gives) & set(entry.needed):
+        made = " or ".join(method.gives)
+        yield f"{entry.title} takes no {made}, so method {recipe.method.kind} changes nothing beside shuffle."
+
+
 def _has(recipe: Recipe, data: DataSet) -> set[str]:
     """The inputs that a loss can be handed in this run."""
     has = {"a", "b", "modalities", "views"} | ({"labels"} if data.classes else set())
-    has |= TAUGHT - (set() if data.classes else {"bank_labels"}) if _teaches(recipe) else set()
+    brought = set(METHODS.of(recipe.method).call().gives)
+    has |= brought if data.classes else brought - {"bank_labels"}
     has |= {"joint"} if recipe.encoder.joint else set()
     return has | ({"bags", "other_bags"} if all(m.form == "bag" for m in data.modalities) else set())
 
@@ -97,10 +104,10 @@ def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
     missing = [name for name in entry.needed if name not in has]
     if missing == ["joint"]:
         yield f"{entry.title} needs joint, and there is no joint encoder; turn encoder.joint on, or choose another loss"
-    elif missing and set(missing) <= TAUGHT:
+    elif missing and (method := _bringing(missing, data)):
         yield (
             f"{entry.title} needs {', '.join(missing)}, and method {recipe.method.kind} keeps none; choose method "
-            "queue, or another loss"
+            f"{method}, or another loss"
         )
     elif missing:
         brought = ", ".join(sorted(has - {"modalities", "views"}))
@@ -117,19 +124,18 @@ def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
         yield f"{entry.title} pays for the order within bags and pairs no items; choose coot, which has it as a term"
 
 
-def _teaches(recipe: Recipe) -> bool:
-    return METHODS.of(recipe.method).call().teaches
+def _bringing(names: Iterable[str], data: DataSet) -> str | None:
+    """The key of a method that brings these inputs of a loss; what cuts classes needs some."""
+    able = (entry.key for entry in METHODS if set(names) <= set(entry.call().gives))
+    return None if "clusters" in names and not data.classes else next(able, None)
 
 
 def _of_method(recipe: Recipe, data: DataSet) -> Iterator[str]:
-    """A bank holds each training item once at most, and no mixed ones."""
-    if not _teaches(recipe):
-        return
-    p: Any = recipe.method
-    have, entry = len(data.split.train), LOSSES.of(recipe.loss)
-    if p.size > have:
-        yield f"the bank has room for {p.size} and there are {have} training items; choose a bank of at most {have}"
-    if recipe.mixing.kind != "none" and TAUGHT & set(entry.needed):
+    """Its own faults; and a bank holds no mixed items."""
+    method, entry = METHODS.of(recipe.method).call(), LOSSES.of(recipe.loss)
+    if fault := method.fault(len(data.split.train), len(data.classes), recipe.method):
+        yield fault
+    if recipe.mixing.kind != "none" and method.teaches and set(method.gives) & set(entry.needed):
         met = "bank" if "bank" in entry.needed else "teacher"
         yield f"{entry.title} meets a {met} and mixing is {recipe.mixing.kind}; choose mixing none, or another loss"
 

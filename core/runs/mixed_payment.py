@@ -101,10 +101,10 @@ def _own_rows(pairs: Pairs, n: int, side: str, place: tuple[Tensor, Tensor]) -> 
 def _by_share(recipe: Recipe, pay: Pay, pair: MixedPair, given: Mapping[str, Any], asked: Mapping[str, Any]) -> Paid:
     """What the mixed anchor pays for its own positive, and what for its partner's, each by its share."""
     plan = pair.plan
-    labels = {"labels": given["labels"][plan.partner]} if "labels" in given else {}
+    of_partner = {name: given[name][plan.partner] for name in ("labels", "clusters") if name in given}
     margin = {"margin": plan.partner_margin} if "margin" in asked else {}
     own = pay(pair, **given, **asked)
-    other = pay(pair.turned(), **{**given, **labels}, **margin)
+    other = pay(pair.turned(), **{**given, **of_partner}, **margin)
     return joined([("own", weighted(own, plan.lam)), ("partner", weighted(other, 1 - plan.lam))])
 
 

@@ -23,7 +23,8 @@ class Embedded:
     `z` modality -> (n, D) unit embeddings; `labels` (n,) classes; `learned` name -> () learned scalar; `joint` (n, D)
     unit embeddings of all modalities together, where there is a joint encoder; `bags` modality -> its members, where
     it has any; `step`, whose draws a loss with a plan makes; `teacher` modality -> (n, D) and
-    `bank` modality -> (K, D) embeddings by the teacher, with `bank_labels` (K,), where the method has one.
+    `bank` modality -> (K, D) embeddings by the teacher, with `bank_labels` (K,), where the method has one; `clusters`
+    (n,) where the method makes them.
     """
 
     z: Mapping[str, Tensor]
@@ -35,6 +36,7 @@ class Embedded:
     teacher: Mapping[str, Tensor] = field(default_factory=dict)
     bank: Mapping[str, Tensor] = field(default_factory=dict)
     bank_labels: Tensor | None = None
+    clusters: Tensor | None = None
 
 
 def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -74,9 +76,10 @@ def pair_inputs(entry: Entry, a: Tensor, b: Tensor, bags: Bag | None, other: Bag
 
 
 def given_to(entry: Entry, batch: Embedded) -> dict[str, Any]:
-    """What a loss is handed by name beside its embeddings: learned scalars, and labels where it needs them."""
+    """What a loss is handed by name beside its embeddings: learned scalars, and labels and clusters that it needs."""
     given: dict[str, Any] = {name: value for name, value in batch.learned.items() if name in entry.inputs}
-    return given | ({"labels": batch.labels} if entry.inputs.get("labels") else {})
+    sorted_by = {"labels": batch.labels, "clusters": batch.clusters}
+    return given | {name: value for name, value in sorted_by.items() if entry.inputs.get(name)}
 
 
 def whole(entry: Entry, batch: Embedded, z: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -63,9 +63,10 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
     joint = torch.from_numpy(arrays["joint"]).requires_grad_() if "joint" in arrays else None
     bags = {name: unpacked(value.requires_grad_()) for name, value in starting_with("bags.").items()}
     classes = torch.from_numpy(arrays["bank_labels"]) if "bank_labels" in arrays else None
+    given = starting_with("given.")
     batch = Embedded(
         z,
-        data.labels[items],
+        given.get("labels", data.labels[items]),
         starting_with("learned."),
         joint,
         bags,
@@ -73,6 +74,7 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
         starting_with("teacher."),
         starting_with("bank."),
         classes,
+        given.get("clusters"),
     )
     clean = pay_all(recipe, batch)
     if "lam" not in arrays or recipe.mixing.kind == "none":

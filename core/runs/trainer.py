@@ -57,7 +57,7 @@ class Trainer:
     """Networks, optimiser and step counter of one recipe on one device.
 
     Everything random is drawn from an address (seed, purpose, step), so the state is the parameters, the optimiser's,
-    the step and what the mixing remembers: nothing else has to be restored.
+    the step, what the mixing remembers and what the method keeps: nothing else has to be restored.
     """
 
     def __init__(self, recipe: Recipe, data: DataSet, device: torch.device) -> None:
@@ -74,9 +74,11 @@ class Trainer:
         scalars = {**self.loss.learned(recipe.loss), **MIXINGS.of(recipe.mixing).learned(recipe.mixing)}
         self.learned = LearnedScalars(scalars).to(device)
         self.memory: dict[str, Tensor] = {}
+        self.kept: dict[str, Tensor] = {}
         self.teacher = self._teacher() if self.method.teaches else None
         self.optimiser = self._optimiser()
         self._epoch, self._order = -1, torch.empty(0)
+        self._given: dict[str, Tensor] = {}
 
     def _teacher(self) -> Teacher:
         order = torch.randperm(len(self.train_items), generator=stream(self.recipe.seed, "bank"))
@@ -101,6 +103,7 @@ class Trainer:
             "learned": self.learned.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "memory": dict(self.memory),
+            "kept": dict(self.kept),
             "teacher": self.teacher.state_dict() if self.teacher else {},
         }
 
@@ -110,9 +113,12 @@ class Trainer:
         self.learned.load_state_dict(state["learned"])
         self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self.memory = {name: self._kept(name, value) for name, value in state["memory"].items()}
-        if self.teacher:
+        self.kept = dict(state["kept"])
+        if self.teacher and not state["teacher"]:
+            self.teacher = self._teacher()
+        elif self.teacher:
             self.teacher.load_state_dict(state["teacher"])
-        self.step = state["step"]
+        self.step, self._epoch = state["step"], -1
 
     def _kept(self, name: str, value: Tensor) -> Tensor:
         """A remembered tensor in its place: a bank where the networks are, a product on the CPU."""
@@ -122,7 +128,8 @@ class Trainer:
         """The items of a batch, encoded, each modality and where there is a joint encoder all together."""
         joint = self.model.encode_jointly(inputs)
         z, bags = self.model.encode(inputs)
-        batch = Embedded(z, self.labels[items], self.learned(), joint, bags, self.step)
+        labels, clusters = self._classes(items)
+        batch = Embedded(z, labels, self.learned(), joint, bags, self.step, clusters=clusters)
         return self.teacher.teach(batch, inputs) if self.teacher else batch
 
     def _mixed(self, x: Mapping[str, Tensor], batch: Embedded, clock: Step) -> tuple[Mixture, dict[str, Tensor]]:
@@ -142,10 +149,30 @@ class Trainer:
         """The step and its epoch."""
         return Step(step, step // self.method.steps(len(self.train_items), self.recipe.method))
 
+    def _begin(self, clock: Step) -> None:
+        """Enter the epoch of a step; within it the method looks only where it has kept nothing, as a branch has."""
+        if clock.epoch == self._epoch:
+            return
+        p: Any = self.recipe.method
+        n, train = len(self.train_items), self.data.split.train
+        first = clock.index % self.method.steps(n, p) == 0
+        if self.method.looks and (not self.kept or (first and clock.epoch % p.every == 0)):
+            z = {name: value.cpu() for name, value in self.embed(self.train_items).items()}
+            self.kept = self.method.keep(z, self.data.labels[train], p, self.recipe.seed, clock.epoch)
+        for name in self.method.gives:
+            if name in self.kept:
+                self._given[name] = self.labels.index_copy(0, self.train_items, self.kept[name].to(self.device))
+        order = self.method.epoch(n, p, self.recipe.seed, clock.epoch, self.kept)
+        self._epoch, self._order = clock.epoch, order.to(self.device)
+
+    def _classes(self, items: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What a loss is handed as the labels and the clusters of training items."""
+        self._begin(self.clock(self.step))
+        labels, clusters = self._given.get("labels", self.labels), self._given.get("clusters")
+        return labels[items], None if clusters is None else clusters[items]
+
     def _items(self, clock: Step) -> Tensor:
-        if clock.epoch != self._epoch:
-            order = self.method.epoch(len(self.train_items), self.recipe.method, self.recipe.seed, clock.epoch)
-            self._epoch, self._order = clock.epoch, order.to(self.device)
+        self._begin(clock)
         return self.train_items[self._order[clock.index % len(self._order)]]
 
     def _batch(self, items: Tensor, step: int) -> dict[str, Tensor]:
@@ -260,14 +287,17 @@ class Trainer:
         With a joint encoder also `joint` (P, D); for a loss of members `bags.<modality>` (P, n, 1 + D), packed. With a
         mixing `mixed.<modality>` (P, D), `mixed_bags.<modality>` (P, n, 1 + D) of bags, `lam`, `margin` and `partner`,
         each (P,), drawn for the probe from this step's address: where lambda is one a batch, it is the very one of
-        this step. Where each modality has a plan of its own, also `lam.<modality>` and so on.
+        this step. Where each modality has a plan of its own, also `lam.<modality>` and so on. Where the method makes
+        labels or clusters, `given.labels` or `given.clusters` (P,).
         """
         items = self.probe()
         z, bags = self.look(items)
-        batch = Embedded(z, self.labels[items], self.learned(), self.embed_jointly(items), bags)
+        labels, clusters = self._classes(items)
+        batch = Embedded(z, labels, self.learned(), self.embed_jointly(items), bags, clusters=clusters)
         arrays = {f"z.{name}": value for name, value in batch.z.items()}
         arrays |= {f"learned.{name}": value for name, value in batch.learned.items()}
         arrays |= {"joint": batch.joint} if batch.joint is not None else {}
+        arrays |= {f"given.{name}": value[items] for name, value in self._given.items()}
         if self.teacher:
             x = {name: values[items] for name, values in self.inputs.items()}
             arrays |= taught_arrays(self.teacher.teach(batch, x))

@@ -283,12 +283,17 @@ def state_at(folder: RunFolder, step: int, device: torch.device) -> Trainer:
 
 
 def _take_over(child: Trainer, parent: Trainer) -> None:
-    """Give a branch its parent's weights and step, and the optimiser's moments where both learn the same parameters."""
+    """Give a branch its parent's weights and step, and the optimiser's moments where both learn the same parameters.
+
+    Another mixing or method begins with nothing kept, and its teacher as the networks are.
+    """
     state = parent.state()
     if child.learned.ranges != parent.learned.ranges:
         state |= {"learned": child.learned.state_dict(), "optimiser": child.optimiser.state_dict()}
     if child.recipe.mixing != parent.recipe.mixing:
         state["memory"] = {}
+    if child.recipe.method != parent.recipe.method:
+        state |= {"kept": {}, "teacher": {}}
     child.restore(state)
     settings = child.recipe.optimiser
     for group in child.optimiser.param_groups:

@@ -21,7 +21,13 @@ VARIANTS = {
         "mixing.partner": "bank",
         "mixing.rule": "released_decay",
     },
-    "learned temperature": {"loss.kind": "clip", "loss.learned": "on"},
+    "learned temperature, batches of renewed clusters": {
+        "loss.kind": "clip",
+        "loss.learned": "on",
+        "method.kind": "clustered",
+        "method.clusters": "3",
+        "method.every": "3",
+    },
     "bags, mixed from a bank": {
         "data.kind": "clips",
         "data.videos": "60",

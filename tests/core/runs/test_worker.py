@@ -30,7 +30,7 @@ def trained(recipe, path=None, threads=1):
 def same_bits(one: RunFolder, other: RunFolder) -> bool:
     """Metrics, snapshots, final weights and result, to the last bit."""
     states = [torch.load(f.path / "checkpoint.pt", weights_only=True) for f in (one, other)]
-    weights = [state["model"] | state["learned"] | state["memory"] for state in states]
+    weights = [state["model"] | state["learned"] | state["memory"] | state["kept"] for state in states]
     return (
         one.metrics() == other.metrics()
         and one.snapshots() == other.snapshots()
