@@ -21,6 +21,8 @@ from core.runs.mixture import own_margin
 from core.runs.networks import encoder_of, prepared
 from core.runs.payment import of_pairs, takes_bags
 
+KEYS = frozenset({"teacher", "bank"})
+
 
 class Unfit(Refusal):
     """A recipe whose parts do not fit each other; the message says what is missing."""
@@ -93,16 +95,31 @@ def _has(recipe: Recipe, data: DataSet) -> set[str]:
 def offered(recipe: Recipe, data: DataSet) -> list[str]:
     """The losses, by key, whose inputs the data, the networks and the method of a recipe bring; its own is one."""
     has, ways = _has(recipe, data), len(data.modalities)
-    fit = [e for e in LOSSES if set(e.needed) <= has and e.fewest <= ways and not (takes_bags(e) and not of_pairs(e))]
+    fit = [e for e in LOSSES if set(e.needed) <= has and e.fewest <= ways and not (_alone(e) or _keyed_at_once(e))]
     if recipe.encoder.joint:
         fit = [e for e in fit if "joint" in e.inputs]
     return [e.key for e in LOSSES if e in fit or e.key == recipe.loss.kind]
 
 
+def _alone(entry: LossEntry) -> bool:
+    """Whether a loss is paid within bags alone."""
+    return takes_bags(entry) and not of_pairs(entry)
+
+
+def _keyed_at_once(entry: LossEntry) -> bool:
+    """Whether a loss over all modalities at once asks for a teacher's keys, of which each belongs to one of them."""
+    return not of_pairs(entry) and bool(KEYS & set(entry.needed))
+
+
 def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
     entry, has = LOSSES.of(recipe.loss), _has(recipe, data)
     missing = [name for name in entry.needed if name not in has]
-    if missing == ["joint"]:
+    if _keyed_at_once(entry) and set(missing) <= KEYS:
+        yield (
+            f"{entry.title} asks for one key of all views of an item, and a teacher here has one for each modality; "
+            "choose moco, or another loss of pairs"
+        )
+    elif missing == ["joint"]:
         yield f"{entry.title} needs joint, and there is no joint encoder; turn encoder.joint on, or choose another loss"
     elif missing and (method := _bringing(missing, data)):
         yield (
@@ -120,7 +137,7 @@ def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
             f"{entry.title} needs {entry.fewest} modalities and the data set '{recipe.data.kind}' has "
             f"{len(data.modalities)} here; choose more of them, other data, or another loss"
         )
-    elif takes_bags(entry) and not of_pairs(entry):
+    elif _alone(entry):
         yield f"{entry.title} pays for the order within bags and pairs no items; choose coot, which has it as a term"
 
 
