@@ -14,6 +14,7 @@ from streamlit.testing.v1.element_tree import ElementTree
 
 from core.addresses import read
 from core.losses.registry import LOSSES
+from core.methods.registry import METHODS
 from core.runs import launch
 from core.runs.demo import presets
 from core.runs.folder import RunFolder
@@ -386,6 +387,32 @@ def test_what_has_no_effect_now_is_not_under_more():
     assert not keys & {"mixing.fixed", "mixing.concentration", "mixing.shift", "mixing.bank", "mixing.layer"}
     fixed = opened("play", SMALL | {"mixing.kind": "dmm", "mixing.law": "fixed"})
     assert "mixing.fixed" in {each.key for each in fixed.select_slider}
+
+
+METHOD_LINKS = {
+    "shuffle": {},
+    "queue": {"loss.kind": "moco", "method.size": "40"},
+    "clustered": {"method.clusters": "3"},
+    "hard": {"method.k": "20"},
+    "pseudo_labels": {"loss.kind": "supcon"},
+    "cut_classes": {"loss.kind": "sbcl"},
+}
+
+
+@pytest.mark.parametrize("kind", METHODS.keys())
+def test_every_method_renders_before_and_after_its_training_with_its_knobs_under_more(kind):
+    link = SMALL | {"method.kind": kind} | METHOD_LINKS[kind]
+    app = opened("play", link)
+    assert list(seen(app).panels) == CHARTS[:3]
+    assert app.selectbox(key="method").value == kind
+    keys = {widget.key for kind in ("select_slider", "slider", "number_input") for widget in app.get(kind)}
+    assert {
+        f"method.{name}" for name, field in METHODS[kind].params.model_fields.items() if field.annotation is int
+    } <= keys
+    train(link)
+    after = seen(opened("play", link))
+    assert list(after.panels) == CHARTS
+    assert all("nan" not in text.lower() for text in after.texts)
 
 
 def test_nothing_is_started_by_looking(monkeypatch, tmp_path):
