@@ -72,7 +72,7 @@ def test_a_key_that_names_nothing_is_refused(key):
 
 
 def test_an_unknown_tensor_is_refused(key):
-    with pytest.raises(Refusal, match="no tensor 'layer.3.weight'"):
+    with pytest.raises(Refusal, match=r"no tensor 'layer\.3\.weight'"):
         open_checkpoint(key).tensor("layer.3.weight")
 
 
