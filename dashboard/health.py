@@ -69,9 +69,13 @@ def of_run(folder: str, stamp: int) -> Health:
     untrained = Trainer(recipe, data, torch.device("cpu")).embed()
     test = data.split.test
     shown = {name: value[test] for name, value in z.items()}
-    before = card({name: value[test] for name, value in untrained.items()}, _labelled(untrained, data))
+    before = card(
+        {name: value[test] for name, value in untrained.items()},
+        _labelled(untrained, data),
+        split=_split(untrained, data),
+    )
     return Health(
-        readings=card(shown, _labelled(z, data), before),
+        readings=card(shown, _labelled(z, data), before, _split(z, data)),
         before=before,
         training=_training(run, recipe, data),
         spectra=_spectra(shown),
@@ -94,7 +98,7 @@ def of_file(p: Params) -> Health:
     shown = {name: value[items] for name, value in z.items()}
     some = f"{len(items):,} of {len(data):,}" if len(items) < len(data) else f"all {len(data):,}"
     return Health(
-        readings=card(shown, _labelled(z, data)),
+        readings=card(shown, _labelled(z, data), split=_split(z, data)),
         before={},
         training=(),
         spectra=_spectra(shown),
@@ -114,7 +118,14 @@ def _labelled(z: Mapping[str, Tensor], data: DataSet) -> Labelled | None:
         data.labels[train],
         {name: value[test] for name, value in z.items()},
         data.labels[test],
+        data.classes,
     )
+
+
+def _split(z: Mapping[str, Tensor], data: DataSet) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The training and the test items, for twins across the two."""
+    train, test = ({name: value[part] for name, value in z.items()} for part in (data.split.train, data.split.test))
+    return train, test
 
 
 def _spectra(z: Mapping[str, Tensor]) -> dict[str, tuple[float, ...]]:

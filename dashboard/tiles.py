@@ -96,6 +96,66 @@ TILES: Mapping[str, Tile] = {
             r"\arg\max_c\, w_c^\top z",
         ),
     ),
+    "separation": Tile(
+        "Are classes clouds apart?",
+        words.number,
+        (
+            "How much nearer an item is to its own class than to the nearest other one.",
+            "The mean silhouette, by cosine: 1 is tight classes far apart, 0 is classes that touch. Chance is the same "
+            "items with their labels shuffled.",
+            r"\mathbb{E}_i\,\frac{b_i-a_i}{\max(a_i,b_i)}",
+        ),
+    ),
+    "weakest_classes": Tile(
+        "Which classes are lost?",
+        words.share,
+        (
+            "The classes whose test items the five nearest training items name rightly least often.",
+            "A high accuracy can hide a class that is never found. A class of few items is said to be too small to "
+            "judge.",
+            r"\text{recall}_c",
+        ),
+    ),
+    "hubness": Tile(
+        "Are there hubs?",
+        words.number,
+        (
+            "How unevenly it is shared out who is among the ten nearest of others.",
+            "In many dimensions a few items can become everybody's neighbour and others nobody's, which spoils search. "
+            "It is the skewness of the counts: near 0 all are alike, and random directions show what the dimensions "
+            "alone do.",
+            r"\mathbb{E}(N_{10}-10)^3\big/\sigma^3",
+        ),
+    ),
+    "anisotropy": Tile(
+        "Do all point one way?",
+        words.number,
+        (
+            "The mean cosine of two different items: 0 all round, 1 one direction.",
+            "In a narrow cone even strangers look alike, and a threshold on the cosine means little. The IsoScore asks "
+            "beside it how evenly the differences fill the dimensions.",
+            r"\mathbb{E}_{i\neq j}\, z_i^\top z_j",
+        ),
+    ),
+    "twins": Tile(
+        "Are items there twice?",
+        words.share,
+        (
+            "How many rows have another row in all but the same place.",
+            "The same item twice, or two that the network cannot tell apart. In two dimensions it happens by chance.",
+            r"\max_{j\neq i} z_i^\top z_j\ge 0.999",
+        ),
+    ),
+    "twins_across": Tile(
+        "Does the test leak?",
+        words.share,
+        (
+            "How many test items have a training item in all but the same place.",
+            "Numbers on items that were trained on are too good. Where a class has become one point, its test "
+            "items lie on it too: look at them before you blame the split.",
+            r"\max_{j\in\text{train}} z_i^\top z_j\ge 0.999",
+        ),
+    ),
 }
 
 

@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.diagnostics.arrays import CHUNK, Array, unit_rows
+from core.diagnostics.arrays import Array, unit_rows
+from core.diagnostics.neighbours import cosine_blocks
 from core.diagnostics.registry import diagnostic
 from core.streams import stream
 
 _T = 2.0
 _DRAWS = 8
+_LARGE = 1_000_000
 
 
 @diagnostic(
@@ -65,15 +67,20 @@ def uniformity(z: Array) -> float:
         ValueError: if there is no pair.
     """
     x = unit_rows(z)
-    n = len(x)
-    if n < 2:
+    if len(x) < 2:
         raise ValueError("got one embedding where uniformity needs a pair; give at least two")
-    row = torch.empty(n, dtype=x.dtype, device=x.device)
-    for start in range(0, n, CHUNK):
-        exponent = 2 * _T * ((x[start : start + CHUNK] @ x.T).clamp(max=1) - 1)
-        exponent.diagonal(start).fill_(-torch.inf)
-        row[start : start + CHUNK] = exponent.logsumexp(dim=1)
-    return float(row.logsumexp(dim=0)) - math.log(n * (n - 1))
+    return mean_energy(math.fsum(energy(i, j, block) for i, j, block in cosine_blocks(x)), len(x))
+
+
+def energy(i: int, j: int, cosines: Tensor) -> float:
+    """Sum of exp(-2 |z_i - z_j|^2) over the ordered pairs of a block of `cosine_blocks`, which is overwritten."""
+    total = cosines.clamp_(max=1).sub_(1).mul_(2 * _T).exp_().sum()
+    return float(total) * (1 if i == j else 2)
+
+
+def mean_energy(total: float, n: int) -> float:
+    """The uniformity of n items from the sum of the `energy` of all blocks."""
+    return math.log(total) - math.log(n * (n - 1))
 
 
 def chance_uniformity(dim: int) -> float:
@@ -154,14 +161,20 @@ def spectrum(z: Array) -> Tensor:
 
 @functools.lru_cache(maxsize=64)
 def chance_spectrum(n: int, dim: int, seed: int = 0) -> tuple[float, ...]:
-    """The spectrum of n independent random unit vectors in `dim` dimensions: mean of 8 seeded draws."""
-    return tuple(torch.stack([spectrum(_random(n, dim, seed, k)) for k in range(_DRAWS)]).mean(dim=0).tolist())
+    """The spectrum of n independent random unit vectors in `dim` dimensions: mean of 8 seeded draws, or 1 large one."""
+    return tuple(torch.stack([spectrum(_random(n, dim, seed, k)) for k in _draws(n, dim)]).mean(dim=0).tolist())
 
 
 @functools.lru_cache(maxsize=64)
 def chance_effective_rank(n: int, dim: int, seed: int = 0) -> float:
-    """The effective rank of n independent random unit vectors in `dim` dimensions: mean of 8 seeded draws."""
-    return math.fsum(effective_rank(_random(n, dim, seed, k)) for k in range(_DRAWS)) / _DRAWS
+    """The effective rank of n independent random unit vectors in `dim` dimensions, drawn as for `chance_spectrum`."""
+    draws = _draws(n, dim)
+    return math.fsum(effective_rank(_random(n, dim, seed, k)) for k in draws) / len(draws)
+
+
+def _draws(n: int, dim: int) -> range:
+    """Which clouds are drawn: a large one is like any other of its size."""
+    return range(_DRAWS if n * dim <= _LARGE else 1)
 
 
 def _random(n: int, dim: int, seed: int, draw: int) -> Tensor:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from core.diagnostics.arrays import Array, unit_rows
 from core.diagnostics.maps import nearest
+from core.diagnostics.neighbours import Near
 from core.diagnostics.registry import diagnostic
 
 _RELEASED = "Huh et al. 2024, arXiv:2405.07987, as in the code that Xiao et al. 2025, arXiv:2510.11693, measure with"
-Near = Annotated[int, Field(ge=1, le=1000, title="Neighbours k", description="How many neighbours each item has.")]
 Unbiased = Annotated[
     bool, Field(title="Unbiased", description="Leave each item's similarity to itself out, so that chance is 0.")
 ]

@@ -28,6 +28,18 @@ def baseline(labels: Tensor, test_labels: Tensor) -> tuple[float, float]:
     return 1 / len(classes), share(test_labels == classes[counts.argmax()])
 
 
+def nearest_rows(z: Tensor, queries: Tensor, k: int) -> Tensor:
+    """(M, k) the rows of z (N, D) with the largest inner products with each query (M, D), nearest first; k cut to N."""
+    return torch.cat([(part @ z.T).topk(min(k, len(z)), dim=1).indices for part in queries.split(CHUNK)])
+
+
+def vote(near: Tensor) -> Tensor:
+    """(M,) the commonest of the classes (M, k) of each item's neighbours, nearest first; ties go to the nearer one."""
+    order = torch.arange(near.shape[1], device=near.device)
+    counts = [(part[:, :, None] == part[:, None, :]).sum(dim=2) for part in near.split(CHUNK)]
+    return near.gather(1, (torch.cat(counts) * near.shape[1] - order).argmax(dim=1, keepdim=True)).squeeze(1)
+
+
 def knn_vote(z: Tensor, labels: Tensor, queries: Tensor, k: int) -> Tensor:
     """(M,) class that most of the k nearest training items by cosine have, ties going to the nearer item.
 
@@ -37,14 +49,7 @@ def knn_vote(z: Tensor, labels: Tensor, queries: Tensor, k: int) -> Tensor:
         queries: (M, D) unit rows.
         k: neighbours, cut to N.
     """
-    k = min(k, len(z))
-    order = torch.arange(k, device=z.device)
-    votes = []
-    for start in range(0, len(queries), CHUNK):
-        near = labels[(queries[start : start + CHUNK] @ z.T).topk(k, dim=1).indices]
-        count = (near[:, :, None] == near[:, None, :]).sum(dim=2)
-        votes.append(near.gather(1, (count * k - order).argmax(dim=1, keepdim=True)).squeeze(1))
-    return torch.cat(votes)
+    return vote(labels[nearest_rows(z, queries, k)])
 
 
 @diagnostic(

@@ -126,6 +126,36 @@ def place(queries: Tensor, gallery: Tensor, target: Array | None = None) -> Plac
     return Places(torch.cat([p.above for p in parts]), torch.cat([p.level for p in parts]), len(gallery))
 
 
+def place_both(a: Tensor, b: Tensor) -> tuple[Places, Places]:
+    """As `place` from a (N, D) to b (N, D) and back, item i for item i, of one pass over the pairs.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"got embeddings of shapes {tuple(a.shape)} and {tuple(b.shape)}; pair them row by row")
+    n, own, rounding = len(a), (a * b).sum(dim=1), resolution(a)
+    edges = own + rounding, own - rounding
+    beyond = torch.zeros(2, 2, n, dtype=torch.int64, device=a.device)
+    for i in range(0, n, CHUNK):
+        for j in range(0, n, CHUNK):
+            here, there = slice(i, i + CHUNK), slice(j, j + CHUNK)
+            block = a[here] @ b[there].T
+            mark = torch.empty_like(block)
+            for past, (edge, compare) in enumerate(zip(edges, (torch.gt, torch.ge), strict=True)):
+                beyond[0, past, here] += compare(block, edge[here, None], out=mark).sum(dim=1).long()
+                beyond[1, past, there] += compare(block, edge[None, there], out=mark).sum(dim=0).long()
+    forth, back = (Places(above, level - above - 1, n) for above, level in beyond)
+    return forth, back
+
+
+def worst(found: Places, most: int) -> tuple[Tensor, Tensor]:
+    """(m,) the queries whose true item stands furthest down, the worst first, and (m,) its expected rank from 1."""
+    rank = found.rank().double()
+    order = rank.argsort(descending=True, stable=True)[:most]
+    return order, rank[order]
+
+
 def median(x: Tensor) -> float:
     """The median of a flat tensor, halfway between the two middle values where their count is even."""
     ordered = x.float().sort().values

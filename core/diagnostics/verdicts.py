@@ -38,6 +38,13 @@ class Thresholds:
     trust_fair: float = 0.75  # from it on: watch; below: bad
     like_noise: float = 0.05  # trustworthiness above the random twin's; up to it: no structure
     nearly_noise: float = 0.10  # up to it: nearly
+    hubs_watch: float = 1.0  # skewness of the k-occurrence above chance; up to it: no hubs
+    hubs_bad: float = 3.0  # above: hubs; up to it: some hubs
+    cone: float = 0.2  # mean cosine of two items; up to it: all round
+    narrow_cone: float = 0.5  # above: narrow cone; up to it: a cone
+    many_twins: float = 0.05  # share of rows with a twin; above: many twins
+    many_leaks: float = 0.01  # share of test rows with a twin in training; above: leaks
+    separated: float = 0.25  # silhouette; from it on: separated
 
 
 THRESHOLDS = Thresholds()
@@ -241,3 +248,99 @@ def looks_like_noise(value: float, twin: float, exact: bool = False, t: Threshol
     if value - twin <= t.like_noise:
         return Verdict("no structure", "bad", text)
     return Verdict("nearly", "watch", text) if value - twin <= t.nearly_noise else Verdict("no", "ok", text)
+
+
+def hubs(
+    skewness: float, chance: float, antihubs: float, chance_antihubs: float, t: Thresholds = THRESHOLDS
+) -> Verdict:
+    """Whether a few items are everybody's neighbours.
+
+    Args:
+        skewness: of the k-occurrence, from `neighbours.hubness`.
+        chance: that of random directions.
+        antihubs: share of the items that are nobody's neighbour.
+        chance_antihubs: that of random directions.
+        t: the thresholds.
+    """
+    text = (
+        f"{_percent(antihubs)} of the items are nobody's neighbour; of random directions, {_percent(chance_antihubs)}."
+    )
+    above = skewness - chance
+    if above <= t.hubs_watch:
+        return Verdict("no hubs", "ok", text)
+    return Verdict("some hubs", "watch", text) if above <= t.hubs_bad else Verdict("hubs", "bad", text)
+
+
+def cone(mean_cosine: float, isoscore: float, chance: float, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether all embeddings point one way.
+
+    Args:
+        mean_cosine: of two items, from `kernel_alignment.anisotropy`.
+        isoscore: from `isotropy.isoscore`.
+        chance: the IsoScore of random directions.
+        t: the thresholds.
+    """
+    text = f"Two items have a cosine of {mean_cosine:.2f} on average".replace("-", "−")
+    text += "." if math.isnan(isoscore) else f"; IsoScore {isoscore:.2f}, of random directions {chance:.2f}."
+    if mean_cosine <= t.cone:
+        return Verdict("all round", "ok", text)
+    return Verdict("a cone", "watch", text) if mean_cosine <= t.narrow_cone else Verdict("narrow cone", "bad", text)
+
+
+def twins(share: float, same: int, n: int, chance: float, alike: float, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether a file holds rows twice; the arguments are those of `leaks`."""
+    text = f"{share * n:.0f} of {n} rows have a twin (cosine {alike:g} or more), {same} the very same."
+    if guessing_does_as_well(share, n, chance) > t.near_chance_tail:
+        return Verdict("no twins", "ok", text)
+    return Verdict("many twins", "bad", text) if share > t.many_twins else Verdict("twins", "watch", text)
+
+
+def leaks(share: float, same: int, n: int, chance: float, alike: float, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether test rows were seen in training.
+
+    Args:
+        share: of the n rows that have a twin, from `twins.twins_across`.
+        same: how many are equal to it up to rounding.
+        n: rows.
+        chance: share of random directions that have one.
+        alike: the cosine that makes a twin.
+        t: the thresholds.
+    """
+    text = f"{share * n:.0f} of {n} test rows have a twin in training (cosine {alike:g} or more), {same} the very same."
+    if guessing_does_as_well(share, n, chance) > t.near_chance_tail:
+        return Verdict("no leak", "ok", text)
+    return Verdict("leaks", "bad", text) if share > t.many_leaks else Verdict("a leak", "watch", text)
+
+
+def separated(silhouette: float, shuffled: Sequence[float], t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether classes are clouds of their own.
+
+    Args:
+        silhouette: from `separation.separation`.
+        shuffled: those of shuffled labels; not above all of them: near chance.
+        t: the thresholds.
+    """
+    text = f"Silhouette {silhouette:.2f}: at 0 an item is as near to another class as to its own; "
+    text = (text + f"shuffled labels reach {max(shuffled):.2f}.").replace("-", "−")
+    if silhouette <= max(shuffled):
+        return Verdict("near chance", "bad", text)
+    return Verdict("separated", "ok", text) if silhouette >= t.separated else Verdict("overlapping", "watch", text)
+
+
+def found_class(recall: float, n: int, chance: float, overall: float, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether a class is found as well as the others.
+
+    Args:
+        recall: share of its n test items that were named rightly.
+        n: at least 1.
+        chance: that of guessing.
+        overall: the accuracy over all classes.
+        t: the thresholds.
+    """
+    text = f"{recall * n:.0f} of its {n} test items are found; over all classes {_percent(overall)}."
+    if guessing_does_as_well(1, n, chance) > t.near_chance_tail:
+        return Verdict("too few", "info", text)
+    if guessing_does_as_well(recall, n, chance) > t.near_chance_tail:
+        return Verdict("lost", "bad", text)
+    weak = guessing_does_as_well(1 - recall, n, 1 - overall) <= t.near_chance_tail
+    return Verdict("weak", "watch", text) if weak else Verdict("as the rest", "ok", text)

@@ -13,11 +13,14 @@ from core.diagnostics.retrieval import (
     chance_recall,
     every_way,
     median,
+    place,
+    place_both,
     places,
     retrieval,
     retrieval_as_released,
     summarise,
     summarise_as_released,
+    worst,
 )
 from tests.core.diagnostics.clouds import unit
 
@@ -155,3 +158,22 @@ def test_the_released_numbers_are_the_median_rounded_down_and_a_total_with_the_r
     z, other = unit(30, 5, 3), unit(30, 5, 4)
     assert retrieval_as_released(z, other).r5 == pytest.approx(retrieval(z, other).r5)
     assert retrieval_as_released(z, z).total == 3
+
+
+@pytest.mark.parametrize("n", [5, 1024, 1100])
+def test_one_pass_places_both_ways(n):
+    a, b = unit(n, 4, 1), unit(n, 4, 2)
+    a[:3] = b[:3] = unit(1, 4, 3)
+    for found, wanted in zip(place_both(a, b), (place(a, b), place(b, a)), strict=True):
+        assert torch.equal(found.above, wanted.above)
+        assert torch.equal(found.level, wanted.level)
+        assert found.size == n
+    with pytest.raises(ValueError, match="row by row"):
+        place_both(a, b[1:])
+
+
+def test_the_worst_queries_come_first_with_their_rank():
+    found = places(torch.tensor([[9.0, 1, 1], [2, 1, 3], [1, 1, 1]]))
+    order, rank = worst(found, 2)
+    assert order.tolist() == [1, 2]
+    assert rank.tolist() == [3, 2]

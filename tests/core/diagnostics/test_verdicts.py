@@ -89,6 +89,38 @@ EDGES = {
         (verdicts.looks_like_noise(T.nearly_noise, 0), "nearly", "watch"),
         (verdicts.looks_like_noise(above(T.nearly_noise), 0), "no", "ok"),
     ],
+    "hubs_watch": [
+        (verdicts.hubs(T.hubs_watch, 0, 0, 0), "no hubs", "ok"),
+        (verdicts.hubs(above(T.hubs_watch), 0, 0, 0), "some hubs", "watch"),
+    ],
+    "hubs_bad": [
+        (verdicts.hubs(T.hubs_bad, 0, 0, 0), "some hubs", "watch"),
+        (verdicts.hubs(above(T.hubs_bad), 0, 0, 0), "hubs", "bad"),
+    ],
+    "cone": [
+        (verdicts.cone(T.cone, 0.5, 0.9), "all round", "ok"),
+        (verdicts.cone(above(T.cone), math.nan, 0.9), "a cone", "watch"),
+    ],
+    "narrow_cone": [
+        (verdicts.cone(T.narrow_cone, 0.5, 0.9), "a cone", "watch"),
+        (verdicts.cone(above(T.narrow_cone), 0.5, 0.9), "narrow cone", "bad"),
+    ],
+    "many_twins": [
+        (verdicts.twins(T.many_twins, 0, 100, 0, 0.999), "twins", "watch"),
+        (verdicts.twins(above(T.many_twins), 0, 100, 0, 0.999), "many twins", "bad"),
+        (verdicts.twins(0, 0, 100, 0, 0.999), "no twins", "ok"),
+        (verdicts.twins(0.5, 0, 100, 0.5, 0.999), "no twins", "ok"),
+    ],
+    "many_leaks": [
+        (verdicts.leaks(T.many_leaks, 0, 100, 0, 0.999), "a leak", "watch"),
+        (verdicts.leaks(above(T.many_leaks), 0, 100, 0, 0.999), "leaks", "bad"),
+        (verdicts.leaks(0, 0, 100, 0, 0.999), "no leak", "ok"),
+    ],
+    "separated": [
+        (verdicts.separated(T.separated, (0, 0.1)), "separated", "ok"),
+        (verdicts.separated(below(T.separated), (0, 0.1)), "overlapping", "watch"),
+        (verdicts.separated(0.1, (0, 0.1)), "near chance", "bad"),
+    ],
     "diverged_factor": [
         (verdicts.progress([3.0, T.diverged_factor * 4], 4.0), "rising", "watch"),
         (verdicts.progress([3.0, above(T.diverged_factor * 4)], 4.0), "diverged", "bad"),
@@ -155,6 +187,14 @@ def test_a_loss_below_zero_and_a_chance_level_of_zero_are_no_divergence():
     assert verdicts.progress([-3.0, -5.0], 4.0).word == "falling"
     assert verdicts.progress([0.0, 0.3], 0.0).word == "rising"
     assert verdicts.progress([0.0, 0.0], 0.0).word == "settled"
+
+
+def test_a_class_is_held_against_guessing_and_against_the_others():
+    assert said(verdicts.found_class(0.9, 50, 0.1, 0.9)) == ("as the rest", "ok")
+    assert said(verdicts.found_class(0.7, 50, 0.1, 0.9)) == ("weak", "watch")
+    assert said(verdicts.found_class(0.1, 50, 0.1, 0.9)) == ("lost", "bad")
+    assert said(verdicts.found_class(0, 1, 0.1, 0.9)) == ("too few", "info")
+    assert said(verdicts.found_class(0, 2, 0.1, 0.9)) == ("lost", "bad")
 
 
 def test_silent_anchors_are_counted():
