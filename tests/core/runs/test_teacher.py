@@ -5,6 +5,7 @@ import torch
 
 from core.data.loading import load
 from core.losses.moco import MoCo, moco
+from core.losses.msd_momentum import MSDMomentum, msd_momentum
 from core.runs.fit import Unfit, check_fit
 from core.runs.replay import moment
 from core.runs.trainer import Trainer
@@ -52,6 +53,18 @@ def test_a_step_pays_moco_of_each_side_against_the_teachers_other():
     there = moco(batch.z[first], batch.teacher[second], ours.teacher.bank[1], MoCo(temperature=0.3))
     back = moco(batch.z[second], batch.teacher[first], ours.teacher.bank[0], MoCo(temperature=0.3))
     torch.testing.assert_close(paying.paid.total(), (there.total() + back.total()) / 2)
+
+
+def test_a_loss_with_a_teacher_of_either_side_is_handed_each_modality_of_it_and_its_own_bank():
+    ours = trainer(loss__kind="msd_momentum")
+    paying = ours.payment()
+    (first, second), batch = list(ours.inputs), paying.batch
+    sides = [z[name] for z in (batch.z, batch.teacher) for name in (first, second)]
+    one, other = ours.teacher.bank
+    by_hand = msd_momentum(*sides, MSDMomentum(), bank=one, other_bank=other).total()
+    torch.testing.assert_close(paying.paid.total(), by_hand)
+    paying.paid.total().backward()
+    assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in ours.model.parameters())
 
 
 def test_a_resumed_run_with_a_teacher_is_the_same_to_the_last_bit():
