@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.checkpoints.limits import INDEX, SUFFIXES, Limits
+from core.checkpoints.limits import INDEX, SUFFIXES, Limits, wanted
 from core.checkpoints.summary import Summary
 from core.environment import ROOT
 from core.home import home
@@ -141,25 +141,42 @@ def _hash(parts: Sequence[Path]) -> str:
 
 
 def _read(file: Path, out: Path, limits: Limits) -> Summary:
-    """Have one file read by a fenced process."""
+    """Have one file of weights read by a fenced process."""
+    try:
+        return Summary.model_validate(through(file, out, limits))
+    except ValidationError as error:
+        raise Refusal("The fenced reader gave no summary; expected one: try the file again") from error
+
+
+def through(file: Path, out: Path, limits: Limits) -> Any:
+    """Have one file read by a fenced process.
+
+    Args:
+        file: of any kind that the reader knows by its suffix.
+        out: a folder to be made, for what the process writes.
+        limits: caps.
+
+    Returns:
+        The summary that the process left, as JSON that nobody has checked.
+
+    Raises:
+        Refusal: with one sentence, if the file is not to be opened or the process had to be stopped.
+    """
     out.mkdir()
     asked = {"file": str(file.resolve()), "out": str(out), "limits": limits.model_dump()}
     ended = _ask_warm(asked) if forks() else _ask_fresh(asked, limits.seconds)
     size = file.stat().st_size
-    refused = _json(out / REFUSED)
+    refused, (what, instead) = _json(out / REFUSED), wanted(file.suffix)
     if isinstance(refused, dict) and isinstance(refused.get("sentence"), str):
         raise Refusal(refused["sentence"][:1_000])
     if ended == "late":
-        raise Refusal(f"Reading the file took more than {limits.seconds:.0f} s; expected less: save the state_dict")
+        raise Refusal(f"Reading the file took more than {limits.seconds:.0f} s; expected less: {instead}")
     if ended != "well":
         raise Refusal(
             f"Reading the file was stopped ({ended}): it is damaged, or asks for more than "
-            f"{limits.room(size) / 1e6:,.0f} MB of memory; expected weights: save the state_dict alone"
+            f"{limits.room(size) / 1e6:,.0f} MB of memory; expected {what}: {instead}"
         )
-    try:
-        return Summary.model_validate(_json(out / SUMMARY))
-    except ValidationError as error:
-        raise Refusal("The fenced reader gave no summary; expected one: try the file again") from error
+    return _json(out / SUMMARY)
 
 
 def _json(file: Path) -> Any:
@@ -193,7 +210,10 @@ def _start() -> subprocess.Popen[str]:
 def _least_environment() -> dict[str, str]:
     """What a process needs to start, and no more: no key or token of the user's is handed on."""
     needed = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-    return {name: os.environ[name] for name in needed if name in os.environ} | {"OMP_NUM_THREADS": "1"}
+    return {name: os.environ[name] for name in needed if name in os.environ} | {
+        "OMP_NUM_THREADS": "1",
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+    }
 
 
 def warm_up() -> None:

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar")
 INDEX = ".index.json"
+TABLES = (".npz", ".npy", ".csv", ".tsv", ".parquet")
 
 
 class Limits(BaseModel):
@@ -25,7 +26,23 @@ class Limits(BaseModel):
     memory: int = Field(250_000_000, ge=1, description="Memory of the reading process beyond what it starts with...")
     memory_factor: float = Field(3.0, ge=0, description="... and beyond this many times the size of the file.")
     seconds: float = Field(60.0, gt=0, description="Time to read a file.")
+    table: int = Field(500_000_000, ge=1, description="Size of a file of embeddings.")
+    unpacked: int = Field(200_000_000, ge=1, description="Bytes of all numbers of such a file, as float32.")
+    rows: int = Field(2_000_000, ge=1, description="Rows of a table.")
+    columns: int = Field(20_000, ge=1, description="Columns of a table.")
+    pieces: int = Field(200, ge=1, le=999, description="Columns that are kept or named, a whole vector being one.")
+    cell: int = Field(1_000, ge=1, description="Characters that are kept of a cell.")
+    letters: int = Field(30_000_000, ge=1, description="Characters of all columns of text.")
+    pixels: int = Field(16_000_000, ge=1, description="Pixels of a picture.")
+    decoding: float = Field(20.0, gt=0, description="Time to read all pictures of a column.")
 
     def room(self, size: int) -> int:
         """Bytes of memory that reading a file of `size` bytes may add."""
         return self.memory + int(self.memory_factor * size)
+
+
+def wanted(suffix: str) -> tuple[str, str]:
+    """What was expected of a file that asks for too much, and what to do."""
+    if suffix in TABLES:
+        return "rows of numbers", "save fewer rows or columns"
+    return "weights", "save the state_dict alone"

@@ -1,7 +1,8 @@
 """The process that reads strangers' files: warm with torch and nothing of the app, it forks once for each file.
 
-The forked child has limits on memory, time and what it may write, reads one file, writes tensors.safetensors and
-summary.json into the folder that it was given, and ends. `core.checkpoints.fence` speaks with it in lines of JSON.
+The forked child has limits on memory, time and what it may write, reads one file, writes tensors.safetensors (or
+the columns of a table) and summary.json into the folder that it was given, and ends. `core.checkpoints.fence` speaks
+with it in lines of JSON.
 """
 
 import json
@@ -16,8 +17,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from core.checkpoints import safetensors_file, torch_file
-from core.checkpoints.limits import SUFFIXES, Limits
+from core.checkpoints import safetensors_file, tables, torch_file
+from core.checkpoints.columns import Table
+from core.checkpoints.limits import SUFFIXES, TABLES, Limits, wanted
 from core.checkpoints.summary import Summary
 from core.refusal import Refusal
 
@@ -26,12 +28,14 @@ WRITES = 1 << 20
 PATIENCE = 0.005
 
 
-def read(file: Path, out: Path, limits: Limits) -> Summary:
-    """Check one file of weights, and write its tensors to `out` as `TENSORS`.
+def read(file: Path, out: Path, limits: Limits) -> Summary | Table:
+    """Check one file, and write its tensors to `out` as `TENSORS`, or its columns if it is a table.
 
     Raises:
         Refusal: with one sentence, if it is not to be opened.
     """
+    if file.suffix in TABLES:
+        return tables.read(file, out, limits)
     size = file.stat().st_size
     if size > limits.file:
         raise Refusal(f"The file has {size / 1e6:,.0f} MB; expected at most {limits.file / 1e6:,.0f} MB: save less")
@@ -65,15 +69,21 @@ def _convert(file: Path, out: Path, limits: Limits, kind: Any) -> Summary:
     )
 
 
-def fence_in(size: int, limits: Limits) -> None:
-    """Limit this process for good, as far as the operating system can; `fence.unlimited` says what it cannot."""
+def fence_in(size: int, writes: int, limits: Limits) -> None:
+    """Limit this process for good, as far as the operating system can; `fence.unlimited` says what it cannot.
+
+    Args:
+        size: of the file to be read, which decides the memory.
+        writes: bytes that it may write into one file.
+        limits: all else.
+    """
     try:
         import resource
     except ImportError:
         return
     caps = {
         resource.RLIMIT_CPU: int(limits.seconds) + 1,
-        resource.RLIMIT_FSIZE: int(limits.copies * size) + WRITES,
+        resource.RLIMIT_FSIZE: writes + WRITES,
         resource.RLIMIT_CORE: 0,
     }
     used = _address_space()
@@ -94,29 +104,30 @@ def _address_space() -> int | None:
 
 def answer(file: Path, out: Path, limits: Limits) -> None:
     """Read a file, the fence being up; leave its summary, or the sentence that refuses it, in `out`."""
-    size = file.stat().st_size
+    what, instead = wanted(file.suffix)
     try:
         summary = read(file, out, limits)
     except Refusal as error:
         refuse(out, str(error))
     except MemoryError:
-        refuse(out, beyond_memory(size, limits))
+        refuse(out, beyond_memory(file, limits))
     except RecursionError:
-        refuse(out, "The file nests values too deep; expected a state_dict: save it flat")
+        refuse(out, f"The file nests values too deep; expected {what}: {instead}")
     except Exception as error:
         if "alloc" in str(error) or "memory" in str(error).lower():
-            refuse(out, beyond_memory(size, limits))
+            refuse(out, beyond_memory(file, limits))
             return
         said = (str(error).splitlines() or [""])[0][:160]
-        refuse(out, f"The file cannot be read ({type(error).__name__}: {said}); expected weights: save it again")
+        refuse(out, f"The file cannot be read ({type(error).__name__}: {said}); expected {what}: save it again")
     else:
         (out / SUMMARY).write_text(summary.model_dump_json())
 
 
-def beyond_memory(size: int, limits: Limits) -> str:
+def beyond_memory(file: Path, limits: Limits) -> str:
+    size, (what, instead) = file.stat().st_size, wanted(file.suffix)
     return (
         f"The file of {size / 1e6:,.1f} MB asks for more than {limits.room(size) / 1e6:,.0f} MB of memory; expected "
-        "weights that fit: save the state_dict alone"
+        f"{what} that fit: {instead}"
     )
 
 
@@ -124,7 +135,8 @@ def alone(asked: Mapping[str, Any]) -> None:
     """Put up the fence around this process, and answer one request in it."""
     file, limits = Path(asked["file"]), Limits.model_validate(asked["limits"])
     torch.set_num_threads(1)
-    fence_in(min(file.stat().st_size, limits.file), limits)
+    size = min(file.stat().st_size, limits.file)
+    fence_in(size, limits.unpacked if file.suffix in TABLES else int(limits.copies * size), limits)
     answer(file, Path(asked["out"]), limits)
 
 

@@ -77,11 +77,11 @@ def _check_headers(archive: zipfile.ZipFile) -> None:
     for member in members:
         name = member.filename.removesuffix(".npy")
         with archive.open(member) as stream:
-            if _announced(stream, name) > member.file_size:
+            if announced(stream, name) > member.file_size:
                 raise BadFile(f"Array '{name}' is shorter than its header says; expected a whole file: save it again")
 
 
-def _announced(stream: IO[bytes], name: str) -> int:
+def announced(stream: IO[bytes], name: str) -> int:
     """Bytes that the header of an array promises."""
     read = npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(stream)
