@@ -20,6 +20,7 @@ from core.streams import stream
 from core.vocabulary import SMALL, VOCABULARY
 
 TINY, BANK = 1e-12, 16
+PARTS = {"parts": "a", "other_parts": "b"}  # what is part of what
 
 
 class Sample(NamedTuple):
@@ -64,7 +65,7 @@ def sample(p: Any, s: Sample) -> dict[str, Tensor]:
 
     Embeddings of the items are relatives of one set of random anchors, in the order in which the loss asks for them:
     the anchors, their positives (the pairs of `synthetic`), then further ones. An input called other_x is near x,
-    where it has as many rows.
+    where it has as many rows, and parts are near the item that they are of.
     """
     entry, pairs = LOSSES.of(p), synthetic(s.n, s.dim, s.closeness, s.spread, stream(s.seed, "pairs"))
     relatives, given = [pairs.a, pairs.b], {}
@@ -82,6 +83,9 @@ def sample(p: Any, s: Sample) -> dict[str, Tensor]:
             given[name] = pairs.labels
         elif embedding and len(symbols) > 2 and first in given and slot.shape == VOCABULARY[first].shape:
             given[name] = near(given[first], s, stream(s.seed, "lens", name))
+        elif name in PARTS and PARTS[name] in given:
+            each = given[PARTS[name]][:, None].expand(-1, sizes(s)[symbols[1]], -1)
+            given[name] = near(each, s, stream(s.seed, "lens", name))
         elif embedding and symbols == ["B", "D"]:
             given[name] = next_relative(taken)
             taken += 1

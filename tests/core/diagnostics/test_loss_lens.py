@@ -129,6 +129,15 @@ def test_the_pairs_are_those_of_gradients_and_further_views_stand_as_close():
     assert close.norm(dim=1).tolist() == pytest.approx([1] * S.n)
 
 
+def test_parts_stand_as_close_to_their_item_as_its_relatives_do():
+    given = sample(params("tcl"), S._replace(spread=0))
+    for part, item in (("parts", "a"), ("other_parts", "b")):
+        rows = given[part].shape[:2]
+        found = torch.einsum("bnd,bd->bn", given[part], given[item])
+        torch.testing.assert_close(found, torch.full(rows, S.closeness, dtype=found.dtype))
+    assert given["parts"].shape[1] != given["other_parts"].shape[1]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_weight_times_direction_never_makes_up_more_than_the_gradient(kind: str):
     share = through_scores(lens(params(kind), S))
