@@ -69,13 +69,13 @@ def _convert(file: Path, out: Path, limits: Limits, kind: Any) -> Summary:
     )
 
 
-def fence_in(size: int, writes: int, limits: Limits) -> None:
+def fence_in(size: int, limits: Limits, writes: int = 0) -> None:
     """Limit this process for good, as far as the operating system can; `fence.unlimited` says what it cannot.
 
     Args:
-        size: of the file to be read, which decides the memory.
-        writes: bytes that it may write into one file.
-        limits: all else.
+        size: of the file to be read.
+        limits: caps.
+        writes: bytes that it may write into one file, where these are more than its copies of `size`.
     """
     try:
         import resource
@@ -83,7 +83,7 @@ def fence_in(size: int, writes: int, limits: Limits) -> None:
         return
     caps = {
         resource.RLIMIT_CPU: int(limits.seconds) + 1,
-        resource.RLIMIT_FSIZE: writes + WRITES,
+        resource.RLIMIT_FSIZE: max(writes, int(limits.copies * size)) + WRITES,
         resource.RLIMIT_CORE: 0,
     }
     used = _address_space()
@@ -135,8 +135,7 @@ def alone(asked: Mapping[str, Any]) -> None:
     """Put up the fence around this process, and answer one request in it."""
     file, limits = Path(asked["file"]), Limits.model_validate(asked["limits"])
     torch.set_num_threads(1)
-    size = min(file.stat().st_size, limits.file)
-    fence_in(size, limits.unpacked if file.suffix in TABLES else int(limits.copies * size), limits)
+    fence_in(min(file.stat().st_size, limits.file), limits, limits.unpacked if file.suffix in TABLES else 0)
     answer(file, Path(asked["out"]), limits)
 
 
