@@ -45,6 +45,10 @@ class Thresholds:
     many_twins: float = 0.05  # share of rows with a twin; above: many twins
     many_leaks: float = 0.01  # share of test rows with a twin in training; above: leaks
     separated: float = 0.25  # silhouette; from it on: separated
+    unmoved: float = 0.01  # mean distance after alignment over its chance level; up to it: no change
+    unrelated: float = 0.02  # share of the way from chance to full overlap of neighbours; up to it: unrelated
+    alike: float = 0.50  # from it on: alike; below: changed
+    agrees: float = 0.05  # probability of such a rank correlation by chance; below: agrees or misleads
 
 
 THRESHOLDS = Thresholds()
@@ -344,3 +348,29 @@ def found_class(recall: float, n: int, chance: float, overall: float, t: Thresho
         return Verdict("lost", "bad", text)
     weak = guessing_does_as_well(1 - recall, n, 1 - overall) <= t.near_chance_tail
     return Verdict("weak", "watch", text) if weak else Verdict("as the rest", "ok", text)
+
+
+def changed(
+    overlap: float, chance_overlap: float, moved: float, chance_moved: float, t: Thresholds = THRESHOLDS
+) -> Verdict:
+    """How much of one space is left in another: the fields of `comparing.Comparison`."""
+    text = f"An item keeps {_percent(overlap)} of its neighbours and moves by {moved:.2f}; "
+    text += f"independent spaces share {_percent(chance_overlap)} and lie {chance_moved:.2f} apart."
+    if moved <= t.unmoved * chance_moved:
+        return Verdict("no change", "ok", text)
+    kept = (overlap - chance_overlap) / (1 - chance_overlap) if chance_overlap < 1 else 1.0
+    if kept <= t.unrelated:
+        return Verdict("unrelated", "bad", text)
+    return Verdict("alike", "ok", text) if kept >= t.alike else Verdict("changed", "watch", text)
+
+
+def agrees(rho: float, p: float, n: int, beyond: float, t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether a criterion orders epochs as the accuracy does: the fields of `choosing.Correlation`."""
+    if math.isnan(rho):
+        return Verdict("cannot tell", "info", f"{n} epochs, or values that never change, have no order to compare.")
+    text = f"Rank correlation {rho:.2f} over {n} epochs; by chance as far from 0 in {_percent(p)} of orders. "
+    text += "Both only follow the steps." if math.isnan(beyond) else f"With the steps taken out {beyond:.2f}."
+    text = text.replace("-", "−")
+    if p >= t.agrees:
+        return Verdict("says nothing", "watch", text)
+    return Verdict("agrees", "ok", text) if rho > 0 else Verdict("misleads", "bad", text)

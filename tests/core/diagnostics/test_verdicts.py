@@ -121,6 +121,25 @@ EDGES = {
         (verdicts.separated(below(T.separated), (0, 0.1)), "overlapping", "watch"),
         (verdicts.separated(0.1, (0, 0.1)), "near chance", "bad"),
     ],
+    "unmoved": [
+        (verdicts.changed(0.9, 0.01, T.unmoved, 1), "no change", "ok"),
+        (verdicts.changed(0.9, 0.01, above(T.unmoved), 1), "alike", "ok"),
+    ],
+    "unrelated": [
+        (verdicts.changed(T.unrelated, 0, 1, 1), "unrelated", "bad"),
+        (verdicts.changed(above(T.unrelated), 0, 1, 1), "changed", "watch"),
+    ],
+    "alike": [
+        (verdicts.changed(T.alike, 0, 1, 1), "alike", "ok"),
+        (verdicts.changed(below(T.alike), 0, 1, 1), "changed", "watch"),
+        (verdicts.changed(1, 1, 1, 1), "alike", "ok"),
+    ],
+    "agrees": [
+        (verdicts.agrees(0.9, below(T.agrees), 9, 0.5), "agrees", "ok"),
+        (verdicts.agrees(0.9, T.agrees, 9, math.nan), "says nothing", "watch"),
+        (verdicts.agrees(-0.9, 0.01, 9, 0.5), "misleads", "bad"),
+        (verdicts.agrees(math.nan, math.nan, 2, math.nan), "cannot tell", "info"),
+    ],
     "diverged_factor": [
         (verdicts.progress([3.0, T.diverged_factor * 4], 4.0), "rising", "watch"),
         (verdicts.progress([3.0, above(T.diverged_factor * 4)], 4.0), "diverged", "bad"),
