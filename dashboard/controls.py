@@ -64,6 +64,18 @@ def knob(
         _number(address, shared, what, found)
 
 
+def option(address: str, label: str, options: Sequence[str], now: str) -> str:
+    """A select box for an address whose options depend on what is open; what is not among them becomes the first."""
+    chosen = now if now in options else options[0]
+    st.session_state[address] = chosen
+
+    def moved() -> None:
+        change(address, st.session_state[address])
+
+    st.selectbox(label, options, key=address, on_change=moved, width=WIDTH)
+    return chosen
+
+
 def _commit(address: str, label: str, text: Callable[[Any], str] = spell) -> Callable[[], None]:
     """What a moved widget does; a value that the schema refuses is named, and the widget goes back."""
 

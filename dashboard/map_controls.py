@@ -1,7 +1,5 @@
 """The controls of Map: run, points, modality, layout, and the one group in ink."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import streamlit as st
 
@@ -9,7 +7,7 @@ from core.data.registry import DataSet
 from core.runs import layouts
 from core.runs.folder import RunFolder
 from dashboard import transport
-from dashboard.controls import WIDTH, knob
+from dashboard.controls import WIDTH, knob, option
 from dashboard.link import change, view
 from dashboard.map_view import Cloud, Source, choices, of_file, of_run
 from dashboard.opened import readable
@@ -48,18 +46,6 @@ def controls() -> tuple[RunFolder | None, str] | None:
         st.session_state["maps"] = "the worker is warm before anyone asks"
         layouts.start()
     return run, modality
-
-
-def option(address: str, label: str, options: Sequence[str], now: str) -> str:
-    """A select box for an address whose options depend on what is open; what is not among them becomes the first."""
-    chosen = now if now in options else options[0]
-    st.session_state[address] = chosen
-
-    def moved() -> None:
-        change(address, st.session_state[address])
-
-    st.selectbox(label, options, key=address, on_change=moved, width=WIDTH)
-    return chosen
 
 
 def group_of(data: DataSet, points: Cloud) -> tuple[str, np.ndarray]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from core.diagnostics.filled import Rule
 from core.diagnostics.mixed_gaps import Setting
 from core.diagnostics.scene import SITUATIONS
 from core.loss_search import FAMILIES, WORDS
@@ -149,9 +150,13 @@ class Inspect(Params):
 
 
 class Missing(Params):
-    """What is asked of a run when modalities go missing."""
+    """What is asked when modalities go missing, and of whose embeddings."""
 
+    of: Literal["run", "file"] = Field("run", title="Of", description="A run of yours, or the file in `data`.")
     measure: Literal["accuracy", "retrieval"] = Field("accuracy", title="Measure", description="5-NN, or R@1.")
+    gone: str = Field("", max_length=64, title="Gone", description="The modality that is missing; empty for the last.")
+    fill: Rule = Field("zeros", title="In its place", description="What stands where the missing modality was.")
+    rate: float = Field(0.5, ge=0, le=1, title="Missing in", description="Share of the items that lack it.")
 
 
 class Evidence(Params):

@@ -1,20 +1,13 @@
 """Missing: what is still known when a modality is gone?"""
 
-from collections.abc import Sequence
-
-import numpy as np
 import streamlit as st
 
-from core.data.loading import load
-from core.diagnostics.missing import AtRate, Outcomes
-from core.diagnostics.retrieval import summarise
-from core.runs.worker import recipe_of
-from dashboard import words
-from dashboard.charts.missing import drop_curve, subsets
+from core.refusal import Refusal
 from dashboard.controls import knob
+from dashboard.filled_panels import fills
 from dashboard.link import change, plain, view
-from dashboard.missing_view import RATES, measured, only_modality, rows_of_subsets, several
-from dashboard.panel import show
+from dashboard.missing_panels import across, along, each_subset
+from dashboard.missing_view import Parts, Source, measured, only_modality, parts, several
 from dashboard.picker import pick
 
 ANOTHER = "choose a run with two or more"
@@ -29,92 +22,53 @@ def teach() -> None:
         st.switch_page("../pages/play.py")
 
 
-def each_subset(found: Outcomes, what: str, measure: str, chance: float, complete: str) -> None:
-    """What every subset still reaches; `complete` says what stands for an item of which nothing is missing."""
-    common = f", the commonest class {words.share(found.majority)}" if measure == "accuracy" else ""
-    present, values = rows_of_subsets(found, measure)
-    alone = [index for index, subset in enumerate(present) if len(subset) == 1]
-    worst, best = min(alone, key=lambda k: values[k][0]), max(alone, key=lambda k: values[k][0])
-    sentence = (
-        f"With everything {words.share(values[-1][0])}, with {present[worst][0]} alone "
-        f"{words.share(values[worst][0])}; guessing reaches {words.share(chance)}{common}."
-    )
-    if values[best][0] > values[-1][0]:
-        sentence += f" {present[best][0]} alone reaches {words.share(values[best][0])}: averaging costs here."
-    why = (
-        "Every subset of the modalities, and what is still reached with it on unseen items.",
-        "An item's embedding is the mean of the unit embeddings of the modalities that are there, renormalised"
-        f"{complete}. Accuracy is the vote of the 5 nearest complete training items; for R@1 the query looks for its "
-        "own complete embedding among all test items. Bars: 95% interval over the items.",
-        r"z_S=\frac{\sum_{m\in S}z_m}{\lVert\sum_{m\in S}z_m\rVert}",
-    )
-    matrix = [[name in subset for name in found.names] for subset in present]
-    chart = subsets(found.names, matrix, {what: tuple(values.T)}, what=what)
-    show("subsets", "What does each part still know?", sentence, chart, why=why)
-
-
-def along(rates: Sequence[AtRate], what: str, measure: str, chance: float) -> None:
-    """What is left along the drop rate."""
-    at = [rate.accuracy if measure == "accuracy" else rate.r1 for rate in rates]
-    table = np.array([(each.mean, each.low, each.high) for each in at])
-    sentence = (
-        f"Complete, it is {words.share(table[0][0])}; when each modality is gone half of the time, "
-        f"{words.share(table[len(at) // 2][0])}. The last one of an item always stays."
-    )
-    why = (
-        "What is left while each modality of each item is dropped more and more often.",
-        "Each modality of each query is dropped independently; an item that would lose all keeps one. Mean of 20 "
-        "draws, the band is the 95% interval of that mean. At 0% it is exactly the complete case.",
-        r"\Pr(\text{dropped})=r",
-    )
-    chart = drop_curve(RATES, {what: tuple(table.T)}, chance=chance, what=what)
-    show("rates", "How fast does it fall?", sentence, chart, why=why)
-
-
-def across(found: Outcomes, rates: Sequence[AtRate]) -> None:
-    """From one modality to the other, among the items whose own modality is there."""
-    ways = {pair: summarise(places) for pair, places in found.across.items()}
-    chance = next(iter(ways.values())).chance1
-    said = [f"{a} → {b}: {words.share(way.r1)} first, {words.share(way.r10)} in ten" for (a, b), way in ways.items()]
-    sentence = f"{'; '.join(said)}. Guessing finds {words.number(100 * chance, 1)}% first."
-    why = (
-        "How often an item seen in one modality finds itself in the other, while modalities go missing.",
-        "Only the items whose searching modality is there count, so the curve stays level where which items are left "
-        "does not matter.",
-        rf"\text{{chance}}=1/{found.places[0].size}",
-    )
-    curves = {}
-    for a, b in ways:
-        table = np.array([(r.across[a, b][0].mean, r.across[a, b][0].low, r.across[a, b][0].high) for r in rates])
-        curves[f"{a} → {b}"] = tuple(table.T)
-    chart = drop_curve(RATES, curves, chance=chance, what="R@1")
-    show("across", "Does one find the other?", sentence, chart, why=why)
-
-
-def page() -> None:
-    if only := only_modality(view().run):
-        st.warning(f"The run {view().run} has one modality, {plain(only)}, so nothing can go missing; {ANOTHER}.")
-    with st.container(horizontal=True, gap="small"):
-        run = pick(several)
-        if run is None:
-            teach()
-            return
-        data = load(recipe_of(run).data)
-        knob("missing.measure", names=NAMES, options=None if data.classes else ["retrieval"])
-    measure = view().missing.measure if data.classes else "retrieval"
-    found, rates = measured(run.path.name)
+def whole(source: Source, of: Parts, measure: str) -> None:
+    """Items as the mean of their modalities: every subset, the way down, and from one modality to the other."""
+    found, rates = measured(source)
     what = NAMES[measure]
     chance = found.chance if measure == "accuracy" else 1 / found.places[0].size
     left, right = st.columns(2, gap="large")
     with left:
-        each_subset(found, what, measure, chance, "" if run.joint() is None else BY_JOINT)
+        each_subset(found, what, measure, chance, "" if of.joint is None else BY_JOINT)
     with right:
         along(rates, what, measure, chance)
     if found.across:
         across(found, rates)
-    if data.note:
-        st.markdown(f":small[{data.note}]")
+
+
+def source_of() -> Source | None:
+    """The run or the file whose embeddings are looked at; None where there is none."""
+    own = view().data.kind == "npz" and bool(getattr(view().data, "digest", ""))
+    if own:
+        knob("missing.of", names={"run": "a run", "file": "my file"})
+    if own and view().missing.of == "file":
+        return view().data
+    run = pick(several)
+    return None if run is None else run.path.name
+
+
+def page() -> None:
+    if view().missing.of == "run" and (only := only_modality(view().run)):
+        st.warning(f"The run {view().run} has one modality, {plain(only)}, so nothing can go missing; {ANOTHER}.")
+    with st.container(horizontal=True, gap="small"):
+        source = source_of()
+        if source is None:
+            teach()
+            return
+        of = parts(source)
+        if len(of.test) < 2:
+            raise Refusal(f"The file holds one modality, '{next(iter(of.test))}'; expected two or more: add another")
+        if of.alike:
+            knob("missing.measure", names=NAMES, options=None if of.classes else ["retrieval"])
+    if of.alike:
+        whole(source, of, view().missing.measure if of.classes else "retrieval")
+    fills(source)
+    if of.note:
+        st.markdown(f":small[{plain(of.note)}]")
 
 
 st.subheader("What is still known when a modality is gone?")
-page()
+try:
+    page()
+except Refusal as error:
+    st.error(str(error))

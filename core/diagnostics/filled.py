@@ -22,7 +22,7 @@ from core.streams import stream
 Rule = Literal["zeros", "mean", "random", "neighbour", "linear", "partner"]
 Measure = Literal["accuracy", "neighbours"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-VOTERS, NEAREST, DRAWS, RIDGE = 5, 10, 5, 1e-3
+VOTERS, NEAREST, DRAWS, RIDGE, Z_95 = 5, 10, 5, 1e-3, 1.959964
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,16 @@ class Kept:
         if self.correct is None:
             raise ValueError("got no labels where accuracy is asked for; ask for neighbours, or give labels")
         return self.correct
+
+
+@dataclass(frozen=True)
+class Damage:
+    """By class, in the order of the classes, (C,) each: the share lost, below 0 where it is gained, half its 95 %
+    interval over the items (NaN for a single item), and how many items there are."""
+
+    mean: Tensor
+    half: Tensor
+    items: Tensor
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,14 @@ class Filled:
         """Area under the curve over drop rates from 0 to 1."""
         return self.at(rule, measure, 0.5)
 
-    def damage(self, rule: Rule, measure: Measure, labels: Array) -> Tensor:
-        """(C,) by class, in the order of the classes: share lost when the tower is gone; below 0 where it is gained."""
+    def damage(self, rule: Rule, measure: Measure, labels: Array) -> Damage:
+        """What each class loses when the tower is gone from all of its items; `labels` (n,) of the test items."""
         lost = self.complete.of(measure).double() - self.rules[rule].of(measure).double()
         _, which = class_of(labels, lost[:, None]).unique(return_inverse=True)
         counts = torch.bincount(which)
-        return lost.new_zeros(len(counts)).index_add(0, which, lost) / counts
+        mean = lost.new_zeros(len(counts)).index_add(0, which, lost) / counts
+        square = lost.new_zeros(len(counts)).index_add(0, which, (lost - mean[which]) ** 2)
+        return Damage(mean, Z_95 * (square / (counts - 1) / counts).sqrt(), counts)
 
 
 def side_by_side(towers: Mapping[str, Tensor]) -> Tensor:

@@ -1,14 +1,18 @@
 """Missing: what stands there is what the diagnostics say of the run; a run that cannot answer is not asked."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 
+from core.data import npz
 from core.data.loading import load
+from core.diagnostics.filled import filled
 from core.diagnostics.missing import along_rates, outcomes
 from core.diagnostics.probes import knn_accuracy
-from dashboard.missing_view import RATES, measured, only_modality
-from dashboard.words import share
+from dashboard.missing_view import RATES, measured, only_modality, parts, refilled
+from dashboard.words import number, share
 from tests.dashboard.apps import SMALL, opened, recipe_of, seen, train, well
 from tests.dashboard.planted import plant, unit
 
@@ -16,7 +20,8 @@ from tests.dashboard.planted import plant, unit
 @pytest.fixture(autouse=True)
 def own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("PUSHPULL_HOME", str(tmp_path))
-    measured.clear()
+    for kept in (parts, measured, refilled):
+        kept.clear()
     return tmp_path
 
 
@@ -93,3 +98,58 @@ def test_a_run_of_several_or_an_unknown_one_is_no_such_case():
     several = plant({"left": unit(120, 4), "right": unit(120, 4, 1)})
     assert only_modality(several.path.name) == ""
     assert only_modality("") == only_modality("0" * 16) == ""
+
+
+def kept_file(**arrays: np.ndarray) -> dict[str, str]:
+    """The link that opens a file of these arrays."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return {"data.kind": "npz", "data.digest": npz.add(content.getvalue()), "missing.of": "file"}
+
+
+def test_what_fills_the_gap_is_what_the_diagnostic_says():
+    data = load(recipe_of(SMALL).data)
+    centres = unit(len(data.classes), 8, seed=5)[data.labels.numpy()]
+    z = {"left": blurred(centres, 0.4, 1), "right": blurred(centres, 0.9, 2)}
+    run = plant(z)
+    link = SMALL | {"run": run.path.name, "missing.gone": "left", "missing.fill": "linear", "missing.rate": "0.4"}
+    page = seen(well(opened("missing", link)))
+    known, asked = data.split.train, data.split.test
+    found = filled(
+        {name: torch.from_numpy(value[known]) for name, value in z.items()},
+        {name: torch.from_numpy(value[asked]) for name, value in z.items()},
+        "left",
+        data.labels[known],
+        data.labels[asked],
+    )
+    sentence = page.panels["c_fills"].sentence
+    best = max(found.rules, key=lambda rule: found.area(rule, "accuracy"))
+    for value in (
+        found.at("zeros", "accuracy", 0),
+        found.at("zeros", "accuracy", 0.4),
+        found.at(best, "accuracy", 0.4),
+    ):
+        assert share(value) in sentence
+    assert "of 6 rules by area" in sentence
+    lost = 100 * found.damage("linear", "accuracy", data.labels[asked]).mean
+    worst = int(lost.argmax())
+    assert f"{data.classes[worst]} loses {number(float(lost[worst]), 0)} points" in page.panels["c_damage"].sentence
+
+
+def test_a_file_of_unequal_widths_without_labels_shows_what_its_neighbours_lose():
+    link = kept_file(image=unit(60, 8), text=unit(60, 5, 1))
+    app = well(opened("missing", link))
+    page = seen(app)
+    assert set(page.panels) == {"c_fills"}
+    assert "of 5 rules by area" in page.panels["c_fills"].sentence
+    assert "Guessing: " in page.panels["c_fills"].sentence
+    assert app.selectbox(key="missing.gone").value == "text"
+    well(app.selectbox(key="missing.gone").select("image").run())
+    assert "**image** gone" in seen(app).panels["c_fills"].sentence
+
+
+def test_a_file_of_one_modality_is_told_so():
+    app = opened("missing", kept_file(image=unit(60, 8)))
+    assert [each.value for each in app.error] == [
+        "The file holds one modality, 'image'; expected two or more: add another"
+    ]

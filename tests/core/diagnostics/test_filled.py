@@ -115,10 +115,13 @@ def test_the_damage_of_a_class_is_what_its_items_lose():
     damage = found.damage("zeros", "accuracy", LABELS["test"])
     assert found.complete.correct is not None
     lost = found.complete.correct - found.rules["zeros"].correct
-    assert damage.tolist() == pytest.approx([float(lost[LABELS["test"] == c].mean()) for c in range(5)])
+    each = [lost[LABELS["test"] == c].double() for c in range(5)]
+    assert damage.mean.tolist() == pytest.approx([float(x.mean()) for x in each])
+    assert damage.half.tolist() == pytest.approx([1.959964 * float(x.std()) / len(x) ** 0.5 for x in each])
+    assert damage.items.tolist() == [12] * 5
     weights = torch.bincount(LABELS["test"]).double() / 60
     total = found.at("zeros", "accuracy", 0) - found.at("zeros", "accuracy", 1)
-    assert float((damage * weights).sum()) == pytest.approx(total)
+    assert float((damage.mean * weights).sum()) == pytest.approx(total)
 
 
 @pytest.mark.parametrize(
