@@ -25,6 +25,7 @@ TWINS = [
     if mutation.fits(entry)
 ]
 CLAIM = {check_pulls: "pulls", check_pushes: "pushes", check_margin: "margin"}
+LEAST = {"K": 1, "M": 1, "N": 2, "Q": 1, "V": 2}
 REASONS_GIVEN = 99
 
 
@@ -82,7 +83,7 @@ def test_every_loss_faces_at_least_four_twins(entry: LossEntry):
 @given(data=st.data())
 def test_equals_its_reference_at_any_size_and_legal_params(entry: LossEntry, data: st.DataObject):
     size, dimensions = data.draw(st.integers(2, 7), label="B"), data.draw(st.integers(1, 6), label="D")
-    few = {symbol: data.draw(st.integers(1, 3), label=symbol) for symbol in ("K", "M")}
+    few = {symbol: data.draw(st.integers(least, 4), label=symbol) for symbol, least in LEAST.items()}
     sizes = {**SMALL, "A": size, "B": size, "D": dimensions, **few}
     offered = list(batches(entry, data.draw(st.integers(0, 1000), label="seed"), sizes=sizes))
     p = data.draw(legal(entry), label="params")
