@@ -6,8 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torchmetrics.functional import pairwise_cosine_similarity, pairwise_euclidean_distance
-from torchmetrics.functional.classification import binary_accuracy, multiclass_accuracy, multiclass_f1_score
-from torchmetrics.functional.regression import mean_absolute_error, pearson_corrcoef
+from torchmetrics.functional.classification import (
+    binary_accuracy,
+    multiclass_accuracy,
+    multiclass_f1_score,
+    multiclass_recall,
+)
+from torchmetrics.functional.regression import mean_absolute_error, pearson_corrcoef, spearman_corrcoef
 from torchmetrics.functional.retrieval import (
     retrieval_average_precision,
     retrieval_hit_rate,
@@ -15,7 +20,10 @@ from torchmetrics.functional.retrieval import (
     retrieval_recall,
     retrieval_reciprocal_rank,
 )
+from torchmetrics.functional.shape import procrustes_disparity
 
+from core.diagnostics.choosing import rank_correlation
+from core.diagnostics.comparing import procrustes
 from core.diagnostics.geometry import alignment, uniformity
 from core.diagnostics.isotropy import isotropy
 from core.diagnostics.kernel_alignment import anisotropy
@@ -23,6 +31,7 @@ from core.diagnostics.probes import knn_accuracy, knn_vote
 from core.diagnostics.recommending import recommendation
 from core.diagnostics.regression import signed_regression
 from core.diagnostics.retrieval import retrieval
+from core.diagnostics.separation import weakest_classes
 from core.diagnostics.tolerance import tolerance
 from tests.core.diagnostics.clouds import groups, unit
 
@@ -124,3 +133,20 @@ def test_accuracy_of_neighbours():
     theirs = multiclass_accuracy(knn_vote(z, labels, test, 7), truth, num_classes=4, average="micro")
     assert 0.3 < found.accuracy < 1
     assert found.accuracy == pytest.approx(float(theirs), abs=SINGLE)
+    by_class = multiclass_recall(knn_vote(z, labels, test, 7), truth, num_classes=4, average="none")
+    for one in weakest_classes(z, labels, test, truth, k=7):
+        assert one.recall == pytest.approx(float(by_class[one.label]), abs=SINGLE)
+
+
+def test_the_correlation_of_ranks():
+    g = torch.Generator().manual_seed(5)
+    x = torch.randint(8, (20,), generator=g).double()
+    y = x + torch.randint(6, (20,), generator=g)
+    assert rank_correlation(x.tolist(), y.tolist()).rho == pytest.approx(float(spearman_corrcoef(x, y)), abs=SINGLE)
+
+
+def test_what_is_left_after_procrustes():
+    """They move both clouds to the origin, where these are, and scale one: 1 less the square of the mean cosine."""
+    a, b = (torch.cat([z, -z]) for z in (Z, OTHER))
+    cosine = (a * procrustes(a, b)).sum(dim=1).mean()
+    assert float(1 - cosine**2) == pytest.approx(float(procrustes_disparity(a[None], b[None])), abs=SINGLE)
