@@ -34,7 +34,7 @@ Case = Callable[[Batch], tuple[Tensor, Tensor]]
 B, K, V = 6, 4, 3
 TAU = 0.3
 HERE = torch.arange(B)
-EMBEDDINGS = ("a", "b", "negatives", "joint", "modalities", "views", "teacher", "bank")
+EMBEDDINGS = ("a", "b", "negatives", "joint", "modalities", "views", "teacher", "bank", "other_teacher", "other_bank")
 INPUTS = (*EMBEDDINGS, "labels", "clusters", "rehearsed", "node_weight")
 CASES: dict[str, Case] = {}
 
@@ -228,6 +228,16 @@ def against_a_bank(key: str) -> Case:
 
 
 CASES |= {key: against_a_bank(key) for key in ("moco", "ts_moco")}
+
+
+@case
+def msd_momentum_without_distillation(x: Batch) -> tuple[Tensor, Tensor]:
+    """Each side against the teacher's keys of the other, with those of a bank among the negatives."""
+    names, labels = ("teacher", "other_teacher", "bank", "other_bank"), torch.cat([HERE, torch.full((K,), B)])
+    sides = ((x["a"], "other_teacher", "other_bank"), (x["b"], "teacher", "bank"))
+    both = [nt_xents(z, HERE, torch.cat([x[keys], x[kept]]), labels) for z, keys, kept in sides]
+    ours = paid("msd_momentum", x, "a", "b", *names, temperature=TAU, distillation=0)
+    return ours, torch.cat(both) / (2 * B)
 
 
 @case
