@@ -73,7 +73,7 @@ def of_names(shapes: Shapes, notes: Mapping[str, str] | None = None) -> Recognit
     live = {bare[name]: shapes[name] for name in bare if name not in averages}
     family = next((family for family in FAMILIES if _signed(family, live)), None)
     parts, odd = _sorted_in(bare, averages, family)
-    parts["optimiser"] = optimiser
+    parts["optimiser"] = list(optimiser)
     inner = _inner(family, live)
     lightning = any(_fits(LIGHTNING, note) for note in notes or {})
     return Recognition(

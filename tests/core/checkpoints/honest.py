@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -42,13 +43,15 @@ def merged(*parts: Shapes) -> dict[str, tuple[int, ...]]:
 
 
 def filled(shapes: Shapes) -> dict[str, Tensor]:
-    """Numbers for shapes: counters are whole, variances positive."""
+    """Numbers for shapes: counters are whole, variances positive, entries of a queue of length 1."""
     g = torch.Generator().manual_seed(0)
     made = {}
     for name, shape in shapes.items():
         values = torch.randn(shape, generator=g)
         if name.endswith(("num_batches_tracked", "queue_ptr")):
             values = torch.full(shape, 3)
+        if name.endswith("queue"):
+            values = F.normalize(values, dim=-2)
         made[name] = values.abs() if name.endswith("running_var") else values
     return made
 
