@@ -78,7 +78,7 @@ def remarks(recipe: Recipe, data: DataSet) -> list[str]:
 def _of_no_use(recipe: Recipe) -> Iterator[str]:
     """What a look at the embeddings makes that the loss does not take."""
     method, entry = METHODS.of(recipe.method).call(), LOSSES.of(recipe.loss)
-    if method.looks and method.gives and not set(method.gives) & set(entry.needed):
+    if method.looks and not method.teaches and method.gives and not set(method.gives) & set(entry.needed):
         made = " or ".join(method.gives)
         yield f"{entry.title} takes no {made}, so method {recipe.method.kind} changes nothing beside shuffle."
 
@@ -144,7 +144,7 @@ def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
 def _bringing(names: Iterable[str], data: DataSet) -> str | None:
     """The key of a method that brings these inputs of a loss; what cuts classes needs some."""
     able = (entry.key for entry in METHODS if set(names) <= set(entry.call().gives))
-    return None if "clusters" in names and not data.classes else next(able, None)
+    return next((key for key in able if key != "cut_classes" or data.classes), None)
 
 
 def _of_method(recipe: Recipe, data: DataSet) -> Iterator[str]:

@@ -24,7 +24,8 @@ class Embedded:
     unit embeddings of all modalities together, where there is a joint encoder; `bags` modality -> its members, where
     it has any; `step`, whose draws a loss with a plan makes; `teacher` modality -> (n, D) and
     `bank` modality -> (K, D) embeddings by the teacher, with `bank_labels` (K,), where the method has one; `clusters`
-    (n,) where the method makes them.
+    (n,) where the method makes them; `memory` modality -> (N, D) every training item as last seen, with
+    `memory_clusters` (N,), where it has one.
     """
 
     z: Mapping[str, Tensor]
@@ -37,6 +38,8 @@ class Embedded:
     bank: Mapping[str, Tensor] = field(default_factory=dict)
     bank_labels: Tensor | None = None
     clusters: Tensor | None = None
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
+    memory_clusters: Tensor | None = None
 
 
 def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -90,7 +93,7 @@ def whole(entry: Entry, batch: Embedded, z: Mapping[str, Tensor]) -> dict[str, T
 
 
 def taught(entry: Entry, batch: Embedded, own: str, other: str) -> dict[str, Tensor]:
-    """What a loss is handed by the teacher, of a pair of modalities: its embeddings of the batch, and the bank.
+    """What a loss is handed by the teacher, of a pair of modalities: its embeddings of the batch, bank and memory.
 
     A loss that takes only one side's is handed those of the other modality, the keys of its anchors.
     """
@@ -101,6 +104,8 @@ def taught(entry: Entry, batch: Embedded, own: str, other: str) -> dict[str, Ten
         "bank_labels": batch.bank_labels,
         "other_teacher": batch.teacher.get(other),
         "other_bank": batch.bank.get(other),
+        "memory": batch.memory.get(of),
+        "memory_clusters": batch.memory_clusters,
     }
     return {name: value for name, value in handed.items() if name in entry.inputs and value is not None}
 

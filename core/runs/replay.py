@@ -62,7 +62,9 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
     z = {name: value.requires_grad_() for name, value in starting_with("z.").items()}
     joint = torch.from_numpy(arrays["joint"]).requires_grad_() if "joint" in arrays else None
     bags = {name: unpacked(value.requires_grad_()) for name, value in starting_with("bags.").items()}
-    classes = torch.from_numpy(arrays["bank_labels"]) if "bank_labels" in arrays else None
+    classes, cells = (
+        torch.from_numpy(arrays[name]) if name in arrays else None for name in ("bank_labels", "memory_clusters")
+    )
     given = starting_with("given.")
     batch = Embedded(
         z,
@@ -75,6 +77,8 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
         starting_with("bank."),
         classes,
         given.get("clusters"),
+        starting_with("memory."),
+        cells,
     )
     clean = pay_all(recipe, batch)
     if "lam" not in arrays or recipe.mixing.kind == "none":

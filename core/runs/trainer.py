@@ -24,7 +24,7 @@ from core.runs.mixed_payment import pay_mixed
 from core.runs.mixture import Mixture, draw_plans, mix, stored
 from core.runs.networks import Encoded, Networks, prepared
 from core.runs.payment import Embedded, modality_pairs, pay_all, takes_bags
-from core.runs.teacher import Teacher, taught_arrays
+from core.runs.teacher import RememberingTeacher, Teacher, taught_arrays
 from core.streams import stream
 
 PROBE = 256
@@ -69,6 +69,9 @@ class Trainer:
         self.inputs = {m.name: prepared(recipe, m).to(device) for m in data.modalities}
         self.labels = data.labels.to(device)
         self.train_items = data.split.train.to(device)
+        self.rows = torch.full_like(self.labels, -1).index_copy(
+            0, self.train_items, torch.arange(len(self.train_items), device=device)
+        )
         self.pairs = modality_pairs(self.inputs)
         self.model = Networks(recipe, data, self.inputs).to(device)
         scalars = {**self.loss.learned(recipe.loss), **MIXINGS.of(recipe.mixing).learned(recipe.mixing)}
@@ -78,13 +81,15 @@ class Trainer:
         self.teacher = self._teacher() if self.method.teaches else None
         self.optimiser = self._optimiser()
         self._epoch, self._order = -1, torch.empty(0)
-        self._given: dict[str, Tensor] = {}
+        self._made: dict[str, Tensor] = {}
 
     def _teacher(self) -> Teacher:
         order = torch.randperm(len(self.train_items), generator=stream(self.recipe.seed, "bank"))
         first = self.train_items[order[: self.recipe.method.size].to(self.device)]
         seen = {name: values[first] for name, values in self.inputs.items()}
-        return Teacher(self.model, self.recipe.method, seen, self.labels[first]).to(self.device)
+        given = (self.model, self.recipe.method, seen, self.labels[first])
+        remembers = "memory" in self.method.gives
+        return (RememberingTeacher(*given, len(order)) if remembers else Teacher(*given)).to(self.device)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         settings = self.recipe.optimiser
@@ -130,7 +135,7 @@ class Trainer:
         z, bags = self.model.encode(inputs)
         labels, clusters = self._classes(items)
         batch = Embedded(z, labels, self.learned(), joint, bags, self.step, clusters=clusters)
-        return self.teacher.teach(batch, inputs) if self.teacher else batch
+        return self.teacher.teach(batch, inputs, self.rows[items]) if self.teacher else batch
 
     def _mixed(self, x: Mapping[str, Tensor], batch: Embedded, clock: Step) -> tuple[Mixture, dict[str, Tensor]]:
         """The mixture of a batch, and what its mixing remembers after it."""
@@ -159,17 +164,18 @@ class Trainer:
         if self.method.looks and (not self.kept or (first and clock.epoch % p.every == 0)):
             z = {name: value.cpu() for name, value in self.embed(self.train_items).items()}
             self.kept = self.method.keep(z, self.data.labels[train], p, self.recipe.seed, clock.epoch)
-        for name in self.method.gives:
-            if name in self.kept:
-                self._given[name] = self.labels.index_copy(0, self.train_items, self.kept[name].to(self.device))
+            if isinstance(self.teacher, RememberingTeacher):
+                self.teacher.remember(z, self.kept["memory_clusters"])
+        self._made = {name: self.kept[name].to(self.device) for name in ("labels", "clusters") if name in self.kept}
         order = self.method.epoch(n, p, self.recipe.seed, clock.epoch, self.kept)
         self._epoch, self._order = clock.epoch, order.to(self.device)
 
     def _classes(self, items: Tensor) -> tuple[Tensor, Tensor | None]:
         """What a loss is handed as the labels and the clusters of training items."""
         self._begin(self.clock(self.step))
-        labels, clusters = self._given.get("labels", self.labels), self._given.get("clusters")
-        return labels[items], None if clusters is None else clusters[items]
+        labels, clusters = self._made.get("labels"), self._made.get("clusters")
+        rows = self.rows[items]
+        return self.labels[items] if labels is None else labels[rows], None if clusters is None else clusters[rows]
 
     def _items(self, clock: Step) -> Tensor:
         self._begin(clock)
@@ -234,6 +240,7 @@ class Trainer:
     def advance(self) -> dict[str, Tensor]:
         """Pay for the present step, take it, and return its record, as it was before the step."""
         paying = self.payment()
+        rows = self.rows[self._items(self.clock(self.step))]
         columns = self.record(paying)
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
@@ -242,7 +249,7 @@ class Trainer:
         self.optimiser.step()
         self.memory = dict(paying.memory or {})
         if self.teacher:
-            self.teacher.follow(self.model, paying.batch)
+            self.teacher.follow(self.model, paying.batch, rows)
         self.step += 1
         return {name: value.detach() for name, value in columns.items()}
 
@@ -297,10 +304,12 @@ class Trainer:
         arrays = {f"z.{name}": value for name, value in batch.z.items()}
         arrays |= {f"learned.{name}": value for name, value in batch.learned.items()}
         arrays |= {"joint": batch.joint} if batch.joint is not None else {}
-        arrays |= {f"given.{name}": value[items] for name, value in self._given.items()}
         if self.teacher:
             x = {name: values[items] for name, values in self.inputs.items()}
-            arrays |= taught_arrays(self.teacher.teach(batch, x))
+            batch = self.teacher.teach(batch, x, self.rows[items])
+            arrays |= taught_arrays(batch)
+        made = {"labels": batch.labels if "labels" in self.kept else None, "clusters": batch.clusters}
+        arrays |= {f"given.{name}": value for name, value in made.items() if value is not None}
         if takes_bags(self.loss):
             arrays |= {f"bags.{name}": bag.packed() for name, bag in bags.items()}
         if self.mixing is not None:

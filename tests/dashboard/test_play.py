@@ -396,6 +396,7 @@ METHOD_LINKS = {
     "hard": {"method.k": "20"},
     "pseudo_labels": {"loss.kind": "supcon"},
     "cut_classes": {"loss.kind": "sbcl"},
+    "memory": {"loss.kind": "interclr", "method.size": "40"},
 }
 
 

@@ -1,6 +1,7 @@
 """Methods that look at the embeddings: when they look, who meets, what a loss is handed, and what does not fit."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 
@@ -13,6 +14,7 @@ from core.data.loading import load
 from core.data.registry import DataSet
 from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
+from core.methods.remembering import joined_clusters
 from core.procedures.cluster_batches import ClusterBatches, cluster_batches
 from core.procedures.hard_batches import NeighbourBatches, neighbour_batches
 from core.procedures.k_means import KMeans, Subclasses, k_means, subclasses
@@ -28,6 +30,8 @@ LINKS = {
     "clustered": {"method__kind": "clustered", "method__every": "2", "method__clusters": "3"},
     "hard": {"method__kind": "hard", "method__k": "20", "method__select": "8"},
     "pseudo_labels": {"method__kind": "pseudo_labels", "method__every": "2", "loss__kind": "supcon"},
+    "memory": {"method__kind": "memory", "method__every": "2", "method__clusters": "6", "method__size": "24"}
+    | {"method__momentum": "0.9", "loss__kind": "interclr", "loss__pool": "0.5"},
     "cut_classes": {"method__kind": "cut_classes", "method__every": "2", "method__least": "3", "loss__kind": "sbcl"},
 }
 LOOKING = pytest.mark.parametrize("kind", LINKS)
@@ -148,8 +152,10 @@ def test_a_resumed_run_is_the_same_to_the_last_bit_from_within_an_epoch_and_from
     resumed.restore(broken.state())
     again = [resumed.advance() for _ in range(more)]
     assert [float(row["loss"]) for row in again] == [float(row["loss"]) for row in records[left:]]
-    for mine, theirs in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
+    for part in ("model", "kept", "teacher"):
+        mine, theirs = resumed.state()[part], straight.state()[part]
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 @LOOKING
@@ -227,6 +233,58 @@ def test_a_snapshot_keeps_what_the_step_is_paid_by(kind):
     torch.testing.assert_close(again.clean.total(), by_hand.total())
 
 
+def test_a_memory_is_filled_by_a_look_and_then_follows_the_teacher_item_by_item_and_cluster_by_cluster():
+    ours = trainer("memory")
+    ours.payment()
+    teacher, z = ours.teacher, seen(ours)
+    torch.testing.assert_close(teacher.memory, torch.stack(z))
+    draws = torch.rand(6, generator=stream(0, "clusters", 0))
+    assert torch.equal(teacher.clusters, k_means(torch.cat(list(teacher.memory), dim=1), draws, KMeans(clusters=6)))
+    for _ in range(3):
+        memory, clusters = teacher.memory.clone(), teacher.clusters.clone()
+        batch, items = ours.payment().batch, ours._items(ours.clock(ours.step)).tolist()
+        ours.advance()
+        for row, item in enumerate(ours.train_items.tolist()):
+            if item not in items:
+                assert torch.equal(teacher.memory[:, row], memory[:, row])
+                assert teacher.clusters[row] == clusters[row]
+                continue
+            keys = [batch.teacher[name][items.index(item)] for name in ours.inputs]
+            assert torch.equal(teacher.memory[:, row], torch.stack(keys))
+            products = {}
+            for own in set(clusters.tolist()):
+                mean = memory[:, clusters == own].mean(dim=1)
+                products[own] = sum(float(key @ side) for key, side in zip(keys, mean, strict=True))
+            assert products[int(teacher.clusters[row])] == pytest.approx(max(products.values()), abs=1e-6)
+
+
+def test_nobody_joins_an_empty_cluster():
+    memory = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
+    away = torch.tensor([[-1.0, 0.0], [0.0, 1.0]])
+    assert joined_clusters(memory, torch.tensor([0, 2]), away, 3).tolist() == [2, 2]
+    assert joined_clusters(memory, torch.tensor([0, 0]), away, 3).tolist() == [0, 0]
+
+
+def test_interclr_is_paid_against_the_memory_of_the_other_side_in_a_step_and_in_its_snapshot():
+    ours, entry = at_epoch(trainer("memory"), 1), LOSSES["interclr"]
+    paying, arrays = ours.payment(), ours.snapshot()
+    (one, other), teacher = ours.inputs, ours.teacher
+
+    def by_hand(z: Mapping[str, Tensor], keys: Mapping[str, Tensor], items: Tensor) -> Tensor:
+        total = torch.zeros(())
+        for m, n, at in ((one, other, 1), (other, one, 0)):
+            handed = {"a": z[m], "teacher": keys[n], "bank": teacher.bank[at], "memory": teacher.memory[at]}
+            handed |= {"clusters": teacher.clusters[ours.rows[items]], "memory_clusters": teacher.clusters}
+            total = total + entry.pay(handed, ours.recipe.loss, stream(0, "loss", m, n, ours.step)).total() / 2
+        return total
+
+    items = ours._items(ours.clock(ours.step))
+    torch.testing.assert_close(paying.paid.total(), by_hand(paying.batch.z, paying.batch.teacher, items))
+    z, keys = ({name: torch.from_numpy(arrays[f"{part}.{name}"]) for name in (one, other)} for part in ("z", "teacher"))
+    again = moment(ours.recipe, ours.data, ours.step, arrays)
+    torch.testing.assert_close(again.clean.total(), by_hand(z, keys, ours.probe()))
+
+
 @LOOKING
 def test_a_step_runs_on_the_meta_device(kind):
     before, on_meta = trainer(kind), trainer(kind, "meta")
@@ -257,7 +315,10 @@ def test_a_branch_to_another_method_looks_at_once_and_its_teacher_starts_as_the_
         ("clustered", {"method__clusters": "200"}, "need not hold a batch of 16; choose at most"),
         ("hard", {"method__k": "999"}, "neighbours is 999 and each of"),
         ("pseudo_labels", {"method__clusters": "17"}, "choose at most 16 clusters"),
-        ("cut_classes", {"loss__kind": "interclr"}, "needs teacher, bank, memory"),
+        ("cut_classes", {"loss__kind": "interclr"}, "needs teacher, bank, memory, .*; choose method memory"),
+        ("memory", {"method__clusters": "37"}, "choose at most 36 clusters"),
+        ("memory", {"method__size": "100"}, "the bank has room for 100"),
+        ("memory", {"mixing__kind": "dmm"}, "meets a bank and mixing is dmm"),
         (
             "pseudo_labels",
             {"loss__kind": "sbcl"},
