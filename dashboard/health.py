@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import streamlit as st
 import torch
-from torch import Tensor
 
 from core.data.registry import DataSet
+from core.diagnostics import embedding_health
+from core.diagnostics.embedding_health import labelled, random_spectrum, spectra, split
 from core.diagnostics.forces import forces
-from core.diagnostics.geometry import chance_spectrum, spectrum
 from core.diagnostics.hardness import active_share
-from core.diagnostics.health import Labelled, Reading, card
+from core.diagnostics.health import Reading, card
 from core.diagnostics.levels import chance_level
 from core.diagnostics.verdicts import State, Verdict, dead_margin, progress
 from core.losses.registry import LOSSES
@@ -21,10 +21,8 @@ from core.refusal import Refusal
 from core.runs.folder import RunFolder
 from core.runs.replay import moment
 from core.runs.trainer import Trainer
-from dashboard.charts.map import kept
 from dashboard.opened import file_embeddings, open_run
 
-MOST = 5_000
 WORST_FIRST: tuple[State, ...] = ("bad", "watch", "info", "ok")
 
 
@@ -71,15 +69,15 @@ def of_run(folder: str, stamp: int) -> Health:
     shown = {name: value[test] for name, value in z.items()}
     before = card(
         {name: value[test] for name, value in untrained.items()},
-        _labelled(untrained, data),
-        split=_split(untrained, data),
+        labelled(untrained, data),
+        split=split(untrained, data),
     )
     return Health(
-        readings=card(shown, _labelled(z, data), before, _split(z, data)),
+        readings=card(shown, labelled(z, data), before, split(z, data)),
         before=before,
         training=_training(run, recipe, data),
-        spectra=_spectra(shown),
-        random=_random(shown),
+        spectra=spectra(shown),
+        random=random_spectrum(shown),
         items=f"{len(test)} test items that the run never trained on",
         note=data.note,
     )
@@ -92,48 +90,16 @@ def of_file(p: Params) -> Health:
     Raises:
         Refusal: if there is no such file, or its vectors have no direction.
     """
-    data, arrays = file_embeddings(p)
-    z = {name: torch.from_numpy(value) for name, value in arrays.items()}
-    items = torch.from_numpy(kept(len(data), MOST))
-    shown = {name: value[items] for name, value in z.items()}
-    some = f"{len(items):,} of {len(data):,}" if len(items) < len(data) else f"all {len(data):,}"
+    found = embedding_health.of_file(*file_embeddings(p))
     return Health(
-        readings=card(shown, _labelled(z, data), split=_split(z, data)),
+        readings=found.readings,
         before={},
         training=(),
-        spectra=_spectra(shown),
-        random=_random(shown),
-        items=f"{some} rows of the file",
-        note="Read as embeddings: every row is divided by its length, and nothing was trained.",
+        spectra=found.spectra,
+        random=found.random,
+        items=found.items,
+        note=found.note,
     )
-
-
-def _labelled(z: Mapping[str, Tensor], data: DataSet) -> Labelled | None:
-    """The probes learn from the training items and are asked about the test items."""
-    if not data.classes:
-        return None
-    train, test = data.split.train, data.split.test
-    return Labelled(
-        {name: value[train] for name, value in z.items()},
-        data.labels[train],
-        {name: value[test] for name, value in z.items()},
-        data.labels[test],
-        data.classes,
-    )
-
-
-def _split(z: Mapping[str, Tensor], data: DataSet) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The training and the test items, for twins across the two."""
-    train, test = ({name: value[part] for name, value in z.items()} for part in (data.split.train, data.split.test))
-    return train, test
-
-
-def _spectra(z: Mapping[str, Tensor]) -> dict[str, tuple[float, ...]]:
-    return {name: tuple(spectrum(value).tolist()) for name, value in z.items()}
-
-
-def _random(z: Mapping[str, Tensor]) -> tuple[float, ...]:
-    return chance_spectrum(*max((value.shape for value in z.values()), key=lambda shape: shape[1]))
 
 
 def _training(run: RunFolder, recipe: Recipe, data: DataSet) -> tuple[Verdict, ...]:

@@ -24,7 +24,7 @@ from core.refusal import Refusal
 
 LARGEST_SIDE = 4_096
 WORK = 2e11  # multiply-adds for one matrix
-BUDGET = 3e10  # multiply-adds for all matrices of a report
+BUDGET = 6e10  # multiply-adds for all matrices of a report
 CHUNK = 4_096
 GRID = 4_097
 POSITIONS = re.compile(r"(^|[._])pos(_|\.|$)|position")  # tables that may be computed, not learned
