@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from pytorch_metric_learning.distances import DotProductSimilarity, LpDistance
 from pytorch_metric_learning.losses import (
     ArcFaceLoss,
@@ -381,6 +383,40 @@ def test_pays_and_pulls_as_pytorch_metric_learning_does(name: str, seed: int):
     assert any(z is not None and z.abs().max() > 1e-3 for z in pulls[0])
     for mine, other in zip(*pulls, strict=True):
         torch.testing.assert_close(mine, other, **exact)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(st.integers(2, 7), st.integers(1, 5), st.floats(0, 0.9), st.integers(0, 10_000))
+def test_with_pairs_left_out_theirs_is_told_of_the_others_alone(size: int, dims: int, share: float, seed: int):
+    g = torch.Generator().manual_seed(seed)
+    a, b = F.normalize(torch.randn(2, size, dims, generator=g, dtype=torch.float64), dim=2)
+    exclude = torch.rand(size, size, generator=g) < share
+    own = torch.eye(size, dtype=torch.bool)
+    anchor, other = (~exclude & ~own).nonzero().T
+    assume(len(anchor) > 0)
+    exact, here = {"rtol": 1e-9, "atol": 1e-12}, torch.arange(size)
+    count = torch.bincount(anchor, minlength=size)
+
+    def ours(key: str, **knobs: Any) -> Tensor:
+        entry = LOSSES[key]
+        return entry.call(a, b, entry.params(**knobs), exclude=exclude).terms[""].per
+
+    theirs = each(NTXentLoss, temperature=TAU)(a, indices_tuple=(here, here, anchor, other), ref_emb=b)
+    torch.testing.assert_close(ours("info_nce", temperature=TAU), theirs, **exact)
+    for key, knobs, more in (
+        ("triplet", {"over": "sum", "margin": 0.4}, {"margin": 0.4, "like": euclidean()}),
+        ("bpr", {"margin": 0.1}, {"margin": 0.1, "smooth_loss": True}),
+    ):
+        found = each(TripletMarginLoss, **more)(a, indices_tuple=(anchor, anchor, other), ref_emb=b)
+        mean = torch.zeros(size, dtype=torch.float64).index_add(0, anchor, found) / count.clamp_min(1)
+        torch.testing.assert_close(ours(key, **knobs), mean, **exact)
+    item, every = here.repeat(2), torch.arange(2 * size)
+    out = item[:, None] == item
+    out[:size, size:] |= exclude
+    out[size:, :size] |= exclude.T
+    pairs = (every, every.roll(size), *(~out).nonzero().T)
+    theirs = each(NTXentLoss, temperature=TAU)(torch.cat([a, b]), indices_tuple=pairs)
+    torch.testing.assert_close(ours("nt_xent", temperature=TAU), theirs, **exact)
 
 
 @pytest.mark.parametrize("seed", range(5))
