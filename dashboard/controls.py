@@ -64,15 +64,31 @@ def knob(
         _number(address, shared, what, found)
 
 
-def option(address: str, label: str, options: Sequence[str], now: str) -> str:
+def option(
+    address: str,
+    label: str,
+    options: Sequence[str],
+    now: str,
+    *,
+    names: Mapping[str, str] | None = None,
+    roomy: bool = False,
+) -> str:
     """A select box for an address whose options depend on what is open; what is not among them becomes the first."""
     chosen = now if now in options else options[0]
     st.session_state[address] = chosen
+    shown = names or {}
 
     def moved() -> None:
         change(address, st.session_state[address])
 
-    st.selectbox(label, options, key=address, on_change=moved, width=WIDTH)
+    st.selectbox(
+        label,
+        options,
+        key=address,
+        on_change=moved,
+        width=2 * WIDTH if roomy else WIDTH,
+        format_func=lambda each: shown.get(each, each),
+    )
     return chosen
 
 

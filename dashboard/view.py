@@ -144,9 +144,17 @@ class MapView(Params):
 
 
 class Inspect(Params):
-    """What the health card is of."""
+    """What is taken apart, and which part of it is looked at."""
 
-    of: Literal["run", "file"] = Field("run", title="Health of", description="A run of yours, or the file in `data`.")
+    of: Literal["run", "file", "checkpoint"] = Field(
+        "run", title="Health of", description="A run of yours, the file in `data`, or a checkpoint by its hash."
+    )
+    part: Literal["health", "steps", "compare"] = Field("health", title="Part", description="What is asked of it.")
+    key: str = Field("", pattern=r"^([0-9a-f]{64})?$", title="Checkpoint", description="Hash of its content.")
+    other: str = Field(
+        "", pattern=r"^[0-9a-f]{0,64}$", title="Compared with", description="A run, a file or a checkpoint of its kind."
+    )
+    tensor: str = Field("", max_length=400, title="Matrix", description="Whose singular values are drawn.")
 
 
 class Missing(Params):

@@ -1,74 +1,90 @@
-"""Inspect: is it healthy? A finished run, or a file of embeddings made elsewhere."""
+"""Inspect: is it healthy? A finished run, a file of embeddings, or a checkpoint that was made elsewhere."""
+
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from core.diagnostics.verdicts import Verdict
 from core.refusal import Refusal
+from dashboard import inspected
+from dashboard.checkpoint_door import a_checkpoint
 from dashboard.doors import a_file, runs
-from dashboard.health import Health, of_file, of_run, worst
+from dashboard.health import of_file, of_run
 from dashboard.link import change, view, write_link
 from dashboard.opened import readable
-from dashboard.panel import chip
 from dashboard.picker import candidates, finished, label, train_one
-from dashboard.tiles import TILES, spectrum_panel, tile, training_tile
+from dashboard.sections import sections
+
+Parts = Mapping[str, tuple[str, Callable[[], None]]]
+CHANGED = "What changed?"
 
 
 def teach() -> None:
     st.markdown(
-        "Nothing is open yet. Train a network on Play and its health is read here, or drop a file of embeddings: one "
-        "array for each modality, one row for each item."
+        "Nothing is open yet. Train a network on Play and its health is read here; drop a file of embeddings, one row "
+        "for each item; or drop a checkpoint of any network."
     )
     train_one()
 
 
-def headline(title: str, health: Health) -> None:
-    """What is open, and how many readings ask for a look."""
-    verdicts = health.verdicts()
-    bad, watch = (sum(verdict.state == state for verdict in verdicts) for state in ("bad", "watch"))
-    said = [f"{bad} bad" if bad else "", f"{watch} to watch" if watch else ""]
-    summary = Verdict(", ".join(filter(None, said)) or "healthy", worst(verdicts).state if bad or watch else "ok", "")
-    st.markdown(f"**{title}** {chip(summary)}")
-    st.markdown(f":small[{len(verdicts)} readings of {health.items}. {health.note}]")
+def of_a_file() -> Parts:
+    p, name = view().data, getattr(view().data, "digest", "")
+    return {
+        "health": ("Is it healthy?", lambda: inspected.card(f"File {name[:8]}", of_file(p))),
+        "compare": (CHANGED, lambda: inspected.changed("file", name)),
+    }
 
 
-def card(title: str, health: Health) -> None:
-    headline(title, health)
-    shown = [key for key in TILES if key in health.readings] + (["training"] if health.training else [])
-    for row in range(0, len(shown), 2):
-        for place, key in zip(st.columns(2, gap="large"), shown[row : row + 2], strict=False):
-            with place:
-                training_tile(health) if key == "training" else tile(key, health)
-    spectrum_panel(health)
+def of_a_checkpoint() -> Parts:
+    key = view().inspect.key
+    return {
+        "health": ("What is in it?", lambda: inspected.weights(key)),
+        "compare": (CHANGED, lambda: inspected.weights_changed(key)),
+    }
 
 
-def opened() -> tuple[str, Health] | None:
-    """Name and health of what the link opens: the file, or the run; the newest one where it names none."""
-    if view().inspect.of == "file":
-        return f"File {getattr(view().data, 'digest', '')[:8]}", of_file(view().data)
+def of_a_run() -> Parts:
+    """The run that the link names, or the newest one; nothing where there is none."""
     found = candidates(lambda run: readable(run) and finished(run))
     named = [run for run in found if run.path.name == view().run]
     if view().run and not named:
         st.warning(f"Run {view().run} is not among your finished runs; choose one from the list.")
     run = next(iter(named or found), None)
     if run is None:
-        return None
+        return {}
     if view().run != run.path.name:
         change("run", run.path.name)
-    return label(run), of_run(run.path.name, (run.path / "embeddings.npz").stat().st_mtime_ns)
+    name, stamp = run.path.name, (run.path / "embeddings.npz").stat().st_mtime_ns
+    return {
+        "health": ("Is it healthy?", lambda: inspected.card(label(run), of_run(name, stamp))),
+        "steps": ("Which step is best?", lambda: inspected.steps(name)),
+        "compare": (CHANGED, lambda: inspected.changed("run", name)),
+    }
+
+
+def page() -> None:
+    parts = {"run": of_a_run, "file": of_a_file, "checkpoint": of_a_checkpoint}[view().inspect.of]()
+    if not parts:
+        teach()
+        return
+    if view().inspect.part not in parts:
+        change("inspect.part", "health")
+    part, place = sections("inspect.part", {name: question for name, (question, _) in parts.items()})
+    with place:
+        try:
+            parts[part][1]()
+        except Refusal as error:
+            st.error(str(error))
 
 
 st.subheader("Is it healthy?")
 left, right = st.columns([7, 4], gap="large")
 with right:
     a_file()
+    a_checkpoint()
     runs()
 with left:
     try:
-        found = opened()
-        if found is None:
-            teach()
-        else:
-            card(*found)
+        page()
     except Refusal as error:
         st.error(str(error))
 write_link()

@@ -22,7 +22,8 @@ from core.home import home
 from core.refusal import Refusal
 
 KEPT = 12
-SUMMARY, REFUSED = "summary.json", "refused.json"
+SUMMARY, REFUSED, NAME = "summary.json", "refused.json", "name.txt"
+LONGEST_NAME = 80
 GRACE = 30.0
 _lock = threading.Lock()
 _warm: subprocess.Popen[str] | None = None
@@ -65,6 +66,7 @@ def add(files: Sequence[Path], limits: Limits | None = None) -> str:
     key = _hash(parts)
     if (folder_of(key) / SUMMARY).exists():
         os.utime(folder_of(key))
+        _call(key, parts[0].name)
         return key
     checkpoints_home().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=checkpoints_home(), prefix=".reading-") as scratch:
@@ -79,6 +81,7 @@ def add(files: Sequence[Path], limits: Limits | None = None) -> str:
         except OSError:
             if not (folder_of(key) / SUMMARY).exists():
                 raise
+    _call(key, parts[0].name)
     _prune()
     return key
 
@@ -86,6 +89,33 @@ def add(files: Sequence[Path], limits: Limits | None = None) -> str:
 def folder_of(key: str) -> Path:
     """Where the fenced copy of a file lies."""
     return checkpoints_home() / key
+
+
+def listed() -> list[str]:
+    """The keys of the files that are kept, those opened last first."""
+    kept = [folder for folder in checkpoints_home().glob("[!.]*") if (folder / SUMMARY).exists()]
+    return [folder.name for folder in sorted(kept, key=lambda folder: folder.stat().st_mtime, reverse=True)]
+
+
+def name_of(key: str) -> str:
+    """What the file was called when it was opened last; a stranger's words."""
+    try:
+        return (folder_of(key) / NAME).read_text(encoding="utf-8")[:LONGEST_NAME]
+    except OSError:
+        return "checkpoint"
+
+
+def forget(key: str) -> None:
+    """Delete the fenced copy of a file.
+
+    Raises:
+        OSError: if the system does not let it be deleted.
+    """
+    shutil.rmtree(folder_of(key))
+
+
+def _call(key: str, name: str) -> None:
+    (folder_of(key) / NAME).write_text(name[:LONGEST_NAME], encoding="utf-8")
 
 
 def _parts(files: list[Path], limits: Limits) -> list[Path]:

@@ -1,0 +1,101 @@
+"""The parts of Inspect: health of a run or a file, its steps, what a checkpoint holds, and what changed to another."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.checkpoints import fence
+from core.diagnostics.verdicts import Verdict
+from core.home import home
+from dashboard import compare_panels, weights_panels
+from dashboard.compare_view import both, steps_of
+from dashboard.controls import option
+from dashboard.health import Health, worst
+from dashboard.link import view
+from dashboard.opened import open_run, readable
+from dashboard.panel import chip
+from dashboard.picker import candidates, finished, label
+from dashboard.tiles import TILES, spectrum_panel, tile, training_tile
+from dashboard.weights_view import looked_into, title
+
+
+def headline(name: str, health: Health) -> None:
+    """What is open, and how many readings ask for a look."""
+    verdicts = health.verdicts()
+    bad, watch = (sum(verdict.state == state for verdict in verdicts) for state in ("bad", "watch"))
+    said = [f"{bad} bad" if bad else "", f"{watch} to watch" if watch else ""]
+    summary = Verdict(", ".join(filter(None, said)) or "healthy", worst(verdicts).state if bad or watch else "ok", "")
+    st.markdown(f"**{name}** {chip(summary)}")
+    st.markdown(f":small[{len(verdicts)} readings of {health.items}. {health.note}]")
+
+
+def card(name: str, health: Health) -> None:
+    headline(name, health)
+    shown = [key for key in TILES if key in health.readings] + (["training"] if health.training else [])
+    for row in range(0, len(shown), 2):
+        for place, key in zip(st.columns(2, gap="large"), shown[row : row + 2], strict=False):
+            with place:
+                training_tile(health) if key == "training" else tile(key, health)
+    spectrum_panel(health)
+
+
+def steps(folder: str) -> None:
+    """Which recorded step of a run is the best, asked without labels."""
+    run, _, _ = open_run(folder)
+    compare_panels.steps(steps_of(folder, (run.path / "embeddings.npz").stat().st_mtime_ns))
+
+
+def runs_beside(folder: str) -> dict[str, str]:
+    """Other finished runs on the same data, by id, with what they are called."""
+    _, recipe, _ = open_run(folder)
+    found = candidates(lambda run: run.path.name != folder and readable(run) and finished(run))
+    return {run.path.name: label(run) for run in found if open_run(run.path.name)[1].data == recipe.data}
+
+
+def files_beside(digest: str) -> dict[str, str]:
+    """Other files that were added on this machine, by hash."""
+    kept = sorted((home() / "data").glob("*.npz"), key=lambda file: -file.stat().st_mtime)
+    return {file.stem: f"File {file.stem[:8]}" for file in kept if file.stem != digest}
+
+
+def checkpoints_beside(key: str) -> dict[str, str]:
+    """Other checkpoints that are kept, by hash."""
+    return {other: title(other) for other in fence.listed() if other != key}
+
+
+def changed(of: Any, name: str) -> None:
+    """A run or a file beside another of its kind."""
+    others = runs_beside(name) if of == "run" else files_beside(name)
+    if not others:
+        what = "Train another run on the same data" if of == "run" else "Add a second file with the same rows"
+        st.markdown(f"There is nothing to compare it with yet. {what}, and it is listed here.")
+        return
+    other = option("inspect.other", "Compared with", list(others), view().inspect.other, names=others, roomy=True)
+    found = both(of, name, other)
+    for one in found.changed:
+        compare_panels.changed(found, one, others[other])
+
+
+def weights(key: str) -> None:
+    """What a checkpoint holds."""
+    seen = looked_into(key)
+    weights_panels.headline(title(key), seen)
+    weights_panels.findings(seen.verdicts)
+    weights_panels.recognised(seen)
+    weights_panels.where(seen)
+    weights_panels.table(seen)
+    weights_panels.spectrum(key, seen)
+    weights_panels.save(seen)
+
+
+def weights_changed(key: str) -> None:
+    """A checkpoint beside another."""
+    others = checkpoints_beside(key)
+    if not others:
+        st.markdown("There is nothing to compare it with yet. Drop a second checkpoint, and it is listed here.")
+        return
+    other = option("inspect.other", "Compared with", list(others), view().inspect.other, names=others, roomy=True)
+    seen = looked_into(key, other)
+    if seen.against is not None:
+        weights_panels.findings(looked_into(key, other).verdicts[-2:])
+        weights_panels.against(others[other], seen.against)
