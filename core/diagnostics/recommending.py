@@ -116,7 +116,7 @@ def recommendation(scores: Array, wanted: Array, *, k: int = 10, without: Withou
         ValueError: if shapes differ, k is below 1, a score is NaN, a wanted item is no candidate, or nobody is left.
     """
     s = tensor(scores)
-    y = (torch.as_tensor(wanted) != 0).to(s.device)
+    y = (tensor(wanted) != 0).to(s.device)
     _check(s, y, k)
     has = y.any(dim=1)
     kept = has if without == "left_out" else torch.ones_like(has)

@@ -101,7 +101,7 @@ def arguments(entry: DiagnosticEntry, send: Callable[[Any], Any]) -> dict[str, A
     asked = inspect.signature(entry.call).parameters
     makers = {**EXAMPLES, **OF_ONE.get(entry.key, {})}
     unknown = [n for n, q in asked.items() if q.default is q.empty and n not in makers and n not in PAID]
-    assert not unknown, f"give {entry.key} an example of {', '.join(unknown)}, or a reason why it takes no tensor"
+    assert not unknown, f"give {entry.key} an example of {', '.join(unknown)}"
     found = {name: send(makers[name]()) for name in asked if name in makers}
     if looked_at := [name for name in asked if name in PAID]:
         a, b = (send(clouds(seed)).requires_grad_() for seed in (1, 2))
@@ -137,7 +137,29 @@ def takes_tensors(entry: DiagnosticEntry) -> bool:
     return any(holds_tensors(hint) for name, hint in hints.items() if name != "return")
 
 
+def locked(value: Any) -> Any:
+    """The same as arrays that are only read, as those of a file are."""
+    if isinstance(value, Tensor):
+        array = value.numpy().copy()
+        array.setflags(write=False)
+        return array
+    if isinstance(value, Mapping):
+        return {name: locked(x) for name, x in value.items()}
+    return tuple(locked(x) for x in value) if isinstance(value, tuple) else value
+
+
+def same(ours: Any, theirs: Any) -> None:
+    both = [parts(x) for x in (ours, theirs)]
+    assert len(both[0]) == len(both[1]) > 0
+    for one, other in zip(*both, strict=True):
+        if isinstance(other, (float, Tensor)):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)
+        else:
+            assert one == other
+
+
 TAKERS = [entry for entry in DIAGNOSTICS if takes_tensors(entry)]
+OF_ARRAYS = [e for e in TAKERS if any("ndarray" in str(hint) for hint in get_type_hints(e.call).values())]
 
 
 @pytest.mark.parametrize("entry", TAKERS, ids=lambda entry: entry.key)
@@ -145,13 +167,14 @@ def test_says_the_same_of_tensors_on_another_device(entry: DiagnosticEntry):
     expected = entry.call(**arguments(entry, lambda x: x))
     with elsewhere():
         found = entry.call(**arguments(entry, there))
-    both = [parts(x) for x in (here(found), expected)]
-    assert len(both[0]) == len(both[1]) > 0
-    for ours, theirs in zip(*both, strict=True):
-        if isinstance(theirs, (float, Tensor)):
-            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12, equal_nan=True)
-        else:
-            assert ours == theirs
+    same(here(found), expected)
+
+
+@pytest.mark.parametrize("entry", OF_ARRAYS, ids=lambda entry: entry.key)
+def test_says_the_same_of_arrays_that_cannot_be_written_to(entry: DiagnosticEntry):
+    hints, given = get_type_hints(entry.call), arguments(entry, lambda x: x)
+    arrays = {name: locked(x) if "ndarray" in str(hints[name]) else x for name, x in given.items()}
+    same(entry.call(**arrays), entry.call(**given))
 
 
 def test_what_is_left_out_reads_numbers_that_were_taken_from_tensors_before():
