@@ -28,7 +28,7 @@ class Column(BaseModel):
     distinct: int = Field(0, ge=0)
     gaps: int = Field(0, ge=0)
     why: str = Field("", max_length=400)
-    file: str = Field("", pattern=r"^(\d{3}\.(npy|json))?$")
+    file: str = Field("", pattern=r"^((\d{1,2}/)?\d{3}\.(npy|json))?$")
 
 
 class Table(BaseModel):

@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -128,11 +129,7 @@ def _check_rows(arrays: dict[str, np.ndarray], labels: np.ndarray | None, names:
     rows = {name: len(array) for name, array in arrays.items()}
     rows |= {"labels": len(labels)} if labels is not None else {}
     rows |= {NAMES: len(names)} if names is not None else {}
-    if len(set(rows.values())) > 1:
-        seen = ", ".join(f"'{name}' has {n}" for name, n in rows.items())
-        raise BadFile(
-            f"The arrays have unequal numbers of rows ({seen}); expected one row per item in each: cut to size"
-        )
+    equally_long(rows)
     n = next(iter(rows.values()))
     if n < FEWEST_ROWS:
         plural = "row" if n == 1 else "rows"
@@ -140,6 +137,15 @@ def _check_rows(arrays: dict[str, np.ndarray], labels: np.ndarray | None, names:
     if labels is not None and len(classes := np.unique(labels)) == 1:
         raise BadFile(
             f"The labels name one class only, {classes[0]!s}; expected two or more: add others or leave the labels out"
+        )
+
+
+def equally_long(rows: Mapping[str, int]) -> None:
+    """Raise a BadFile that names each array and its rows, unless all have equally many."""
+    if len(set(rows.values())) > 1:
+        seen = ", ".join(f"'{name}' has {n}" for name, n in rows.items())
+        raise BadFile(
+            f"The arrays have unequal numbers of rows ({seen}); expected one row per item in each: cut to size"
         )
 
 
