@@ -109,7 +109,9 @@ def spectrum(key: str, seen: Report) -> None:
     names = [each.name for each in seen.spectra.spectra]
     if not names:
         return
-    name = option("inspect.tensor", "Matrix", names, view().inspect.tensor)
+    largest = max(seen.spectra.spectra, key=lambda each: each.most).name
+    asked = view().inspect.tensor
+    name = option("inspect.tensor", "Matrix", names, asked if asked in names else largest, roomy=True)
     found = spectrum_of(key, name)
     sentence = (
         f"{plain(found.sentence)} Effective rank {words.number(found.effective_rank, 1)} of {found.most}. Dashed: the "
