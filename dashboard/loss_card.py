@@ -139,7 +139,7 @@ def needs(entry: LossEntry) -> None:
     said = f"It needs {len(entry.needed)} input{'s' if len(entry.needed) != 1 else ''}"
     said += f" and can take {', '.join(optional)} too." if optional else " and takes nothing else."
     st.markdown(f"**What does it need?**\n\n:small[{said}]\n\n" + "\n".join(lines))
-    st.markdown(f":small[Its code: `{file_of(entry)}`.]")
+    st.markdown(f":small[Its code: `{file_of(entry)}`.{f' Its work: {entry.work}' if entry.work else ''}]")
 
 
 def claims(entry: LossEntry) -> None:

@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 
 from core.losses.banks import exactly
 from core.losses.fields import temperature, weight
+from core.losses.log_sums import log_sum
 from core.losses.registry import Claims, loss
-from core.losses.scores import similarity, without
+from core.losses.scores import similarity
 from core.paid import Paid, Pairs, Role, Term
 from core.params import Params
 
@@ -58,6 +59,7 @@ def _plan(given: Mapping[str, Tensor], p: BECLR, g: Generator) -> dict[str, Tens
     variants=({}, {"temperature": 0.5, "repulsion": 1.0, "sides": "ST", "nearest": 1}),
     plan=_plan,
     planned=("memory_neighbours",),
+    work="Every view of N items meets all V, (VN)² scores, and the memory of K: VNK more to find neighbours.",
 )
 def beclr(
     views: Tensor,
@@ -100,7 +102,7 @@ def beclr(
     z = torch.lerp(taught, student, by_student).flatten(0, 1)
     same = torch.eye(items, dtype=torch.bool, device=views.device).repeat(count, count)
     spread = Pairs(similarity(z, z), _roles(same, Role.NEGATIVE))
-    level = torch.logsumexp(without(spread.scores / p.temperature, same).flatten(), dim=0)
+    level = torch.logsumexp(log_sum(spread.scores, ~same, p.temperature), dim=0)
     crowding = level - math.log(count**2 * items * max(items - 1, 1))
     terms = {"attraction": Term(-alike), "repulsion": Term(crowding, "batch").scaled(p.repulsion)}
     return Paid(terms, (agreed, spread))

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from core.losses.fields import temperature, weight
 from core.losses.registry import Claims, loss
 from core.losses.scores import distance, similarity, without
+from core.losses.two_views import views_of_item
 from core.paid import Paid, Pairs, Role, Term
 from core.params import Params
 
@@ -72,6 +73,7 @@ def _plan(given: Mapping[str, Tensor], p: CACR | CACRMoCo, g: Generator) -> dict
     variants=({}, {"positive": 2, "negative": 0.5, "repulsion": 0.5, "held": True}),
     plan=_plan,
     planned=("fixed_views",),
+    work="Every view of N items meets all V: (VN)² distances.",
 )
 def cacr(views: Tensor, fixed_views: Tensor, p: CACR) -> Paid:
     """Pulls the views of an item together, the farthest hardest, and pushes items apart, the nearest hardest.
@@ -90,18 +92,25 @@ def cacr(views: Tensor, fixed_views: Tensor, p: CACR) -> Paid:
     count, size = views.shape[:2]
     scores = _nearness(views)
     judged = _nearness(fixed_views) if p.held else scores
-    item = torch.arange(size, device=views.device).repeat(count)
-    view = torch.arange(count, device=views.device).repeat_interleave(size)
-    same, later = item[:, None] == item[None, :], view[:, None] < view[None, :]
-    positive, negative = same.clone().fill_diagonal_(False), later & ~same
-    toward = F.softmax(without(-p.positive * judged, ~positive), dim=1)
-    away = F.softmax(without(p.negative * judged, same).unflatten(1, (count, size)), dim=2).flatten(1) * negative
-    role = positive * int(Role.POSITIVE) + negative * int(Role.NEGATIVE)
+    own, judged_own = (views_of_item(x, count) for x in (scores, judged))
+    itself = torch.eye(count, dtype=torch.bool, device=views.device)[:, :, None]
+    toward = F.softmax(without(-p.positive * judged_own, itself), dim=1)
+    attraction = -(toward * own).sum(dim=1).flatten()
+
+    by_view, judged_by_view = (x.unflatten(1, (count, size)).unflatten(0, (count, size)) for x in (scores, judged))
+    same = torch.eye(size, dtype=torch.bool, device=views.device)[:, None, :]
+    role = torch.zeros(by_view.shape, dtype=torch.int8, device=views.device)
+    role.diagonal(dim1=1, dim2=3).copy_(torch.where(itself, Role.EXCLUDED, Role.POSITIVE))
+    repulsion = [scores.new_zeros(size)] * count
+    for x in range(count - 1):
+        away = F.softmax(without(p.negative * judged_by_view[x, :, x + 1 :], same), dim=2)
+        repulsion[x] = (away * by_view[x, :, x + 1 :]).sum(dim=(1, 2))
+        role[x, :, x + 1 :].masked_fill_(~same, Role.NEGATIVE)
     terms = {
-        "attraction": Term(-(toward * scores).sum(dim=1)).scaled(p.attraction),
-        "repulsion": Term((away * scores).sum(dim=1), weight=p.repulsion * 2 / (count * (count - 1) * size)),
+        "attraction": Term(attraction).scaled(p.attraction),
+        "repulsion": Term(torch.cat(repulsion), weight=p.repulsion * 2 / (count * (count - 1) * size)),
     }
-    return Paid(terms, (Pairs(scores, role.to(torch.int8)),))
+    return Paid(terms, (Pairs(scores, role.view_as(scores)),))
 
 
 @loss(

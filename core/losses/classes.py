@@ -3,19 +3,10 @@
 import torch
 from torch import Tensor
 
-from core.losses.scores import without
-
-
-def log_sum(logits: Tensor, taken: Tensor) -> Tensor:
-    """(A,) log of the sum of exp over the `taken` of each row of (A, C); minus infinity, without gradient, if none."""
-    some = taken.any(dim=1)
-    safe = torch.where(some[:, None], without(logits, ~taken), 0)
-    return torch.where(some, torch.logsumexp(safe, dim=1), -torch.inf)
-
 
 def mean_over(values: Tensor, taken: Tensor) -> Tensor:
     """(A,) mean over the `taken` of each row of (A, C), 0 where there are none."""
-    return values.masked_fill(~taken, 0).sum(dim=1) / taken.sum(dim=1).clamp_min(1)
+    return torch.where(taken, values, 0).sum(dim=1) / taken.sum(dim=1, dtype=values.dtype).clamp_min(1)
 
 
 def share_of(anchors: Tensor, dtype: torch.dtype) -> Tensor:

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from core.losses.classes import log_sum, mean_over, same_class, share_of
+from core.losses.classes import mean_over, same_class, share_of
 from core.losses.fields import temperature
+from core.losses.log_sums import log_sum
 from core.losses.registry import Claims, loss
 from core.losses.scores import similarity, without
 from core.paid import Paid, Pairs, Role, Term, barred
@@ -59,7 +60,7 @@ def coconut_nspt(a: Tensor, teacher: Tensor, labels: Tensor, rehearsed: Tensor, 
     counted = mates.any(dim=1)
     to_teacher, to_student = similarity(a, teacher), similarity(a, a)
     pull = to_teacher / p.temperature
-    others = log_sum(to_student / p.temperature, other).masked_fill(~there, 0)[:, None]
+    others = log_sum(to_student, other, p.temperature).masked_fill(~there, 0)[:, None]
     below = torch.logaddexp(others, pull) if p.positive_below else others
     paid = mean_over(below - pull, mates)
     shown = (Pairs(to_teacher, _role(mates, Role.POSITIVE)), Pairs(to_student, _role(other, Role.NEGATIVE)))

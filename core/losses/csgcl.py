@@ -36,6 +36,7 @@ class CSGCL(Params):
     r"{e^{(s_{i,i'}+\gamma S_i-m)/\tau}+\sum_{k\neq i,i'}e^{(s_{ik}+\gamma S_k)/\tau}}",
     relations={"nt_xent": "with a bonus on the score of candidates in strong communities"},
     variants=({}, {"team_up": 4, "temperature": 0.2, "margin": 0.2}),
+    work="Both views of N items are anchors among both: (2N)² scores.",
 )
 def csgcl(
     a: Tensor,

@@ -31,6 +31,7 @@ class DCL(Params):
     formula=r"-\frac{s_{i,i'}-m}{\tau}+\log\sum_{k\neq i,i'}e^{s_{ik}/\tau}",
     relations={"nt_xent": "without the positive in the denominator"},
     variants=({}, {"temperature": 0.5, "margin": 0.3}),
+    work="Both views of N items are anchors among both: (2N)² scores.",
 )
 def dcl(a: Tensor, b: Tensor, p: DCL, *, margin: Tensor | None = None, exclude: Tensor | None = None) -> Paid:
     """Pulls every positive equally hard, however near it is, and pushes the others as NT-Xent does.

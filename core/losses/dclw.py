@@ -37,6 +37,7 @@ class DCLW(Params):
     ),
     relations={"dcl": "with a weight on the pull that is larger for distant positives"},
     variants=({}, {"temperature": 0.5, "sigma": 2.0}),
+    work="Both views of N items are anchors among both: (2N)² scores.",
 )
 def dclw(a: Tensor, b: Tensor, p: DCLW, *, exclude: Tensor | None = None) -> Paid:
     """Pulls far positives harder than near ones, and pushes the others as DCL does.

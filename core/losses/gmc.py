@@ -27,6 +27,7 @@ class GMC(Params):
     formula=r"-\sum_q\log\frac{e^{(s^q_{i,i'}-m)/\tau}}{e^{(s^q_{i,i'}-m)/\tau}+\sum_{k\neq i,i'}e^{s^q_{ik}/\tau}}",
     relations={"nt_xent": "between the joint embedding and each modality, summed over the modalities"},
     variants=({}, {"temperature": 0.1, "margin": 0.3}),
+    work="NT-Xent for each of M modalities: M times (2N)² scores.",
 )
 def gmc(
     joint: Tensor, modalities: Tensor, p: GMC, *, margin: Tensor | None = None, exclude: Tensor | None = None

@@ -48,14 +48,15 @@ def level(
         present: (N,) rows that count; an absent one neither pays nor is a rival. Without it, all count.
         exclude: (N, N) pairs (x_i, y_j) that take no part.
     """
-    here = torch.ones(len(x), dtype=torch.bool, device=x.device) if present is None else present
-    absent = ~(here[:, None] & here[None, :])
+    absent = None if present is None else ~(present[:, None] & present[None, :])
+    out = exclude if absent is None or exclude is None else absent | exclude
     p = UNSCALED.model_copy(update={"margin": own})
-    across = ranking(x, y, p, margin=margin, exclude=absent if exclude is None else absent | exclude)
+    across = ranking(x, y, p, margin=margin, exclude=absent if out is None else out)
     within = [_sum(ranking(z, z, p, margin=margin, exclude=absent)) for z in (x, y)]
     (pairs,) = across.pairs
-    shown = Pairs(pairs.scores, pairs.role.masked_fill(absent, Role.EXCLUDED))
-    return Level(_sum(across), (within[0] + within[1]) / 2, shown, here.sum().to(pairs.scores.dtype))
+    shown = pairs if absent is None else Pairs(pairs.scores, pairs.role.masked_fill(absent, Role.EXCLUDED))
+    count = pairs.scores.new_full((), len(x)) if present is None else present.sum().to(pairs.scores.dtype)
+    return Level(_sum(across), (within[0] + within[1]) / 2, shown, count)
 
 
 def level_of_members(

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor
 
-from core.losses.classes import log_sum
 from core.losses.fields import lead, temperature
+from core.losses.log_sums import log_sum
 from core.losses.registry import loss
 from core.losses.scores import less_margin
 from core.paid import Paid, Pairs, Role, Term
@@ -71,12 +71,14 @@ def hydra_simlap(
         What each anchor pays for all its positives, (B,), over the count of positive pairs; (B, B) pairs.
     """
     same, partner = labels[:, None] == labels[None, :], partner_labels[:, None] == labels[None, :]
-    role = torch.where(partner, Role.POSITIVE, torch.where(same, Role.EXCLUDED, Role.NEGATIVE)).to(torch.int8)
+    role = torch.full(same.shape, Role.NEGATIVE, dtype=torch.int8, device=a.device)
+    role.masked_fill_(same, Role.EXCLUDED).masked_fill_(partner, Role.POSITIVE)
     scores = _gated_cosine(a, gate)
-    asked = less_margin(scores, partner, p.margin if margin is None else margin) / p.temperature
-    others = log_sum(asked, role == Role.NEGATIVE)
-    paid = F.softplus(others[:, None] - asked).masked_fill(~partner, 0).sum(dim=1)
-    return Paid({"": Term(paid, weight=1 / partner.sum().to(paid.dtype).clamp_min(1))}, (Pairs(scores, role),))
+    asked = less_margin(scores, partner, p.margin if margin is None else margin)
+    others = log_sum(scores, role == Role.NEGATIVE, p.temperature)
+    paid = torch.where(partner, F.softplus(others[:, None] - asked / p.temperature), 0).sum(dim=1)
+    count = partner.sum(dtype=paid.dtype).clamp_min(1)
+    return Paid({"": Term(paid, weight=1 / count)}, (Pairs(scores, role),))
 
 
 def _gated_cosine(a: Tensor, gate: Tensor) -> Tensor:

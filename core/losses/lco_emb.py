@@ -30,6 +30,7 @@ class LCOEmb(Params):
     r"+\sum_{j,k}e^{\langle a_i,n_{jk}\rangle/\tau}}",
     relations={"info_nce": "with the hard negatives of all anchors among the candidates"},
     variants=({}, {"temperature": 0.5, "margin": 0.3}),
+    work="N anchors meet N positives and the K hard negatives of all: N x N(1 + K) scores.",
 )
 def lco_emb(
     a: Tensor, b: Tensor, negatives: Tensor, p: LCOEmb, *, margin: Tensor | None = None, exclude: Tensor | None = None

@@ -13,6 +13,7 @@ from core.losses.fields import temperature
 from core.losses.log_sums import log_sum
 from core.losses.registry import Claims, loss
 from core.losses.scores import similarity
+from core.losses.two_views import views_of_item
 from core.paid import Paid, Pairs, Role, Term
 from core.params import Params
 
@@ -37,6 +38,7 @@ class LocalGlobal(Params):
     relations={"nt_xent": "over several views, with the slices of the same part left out of the negatives"},
     claims=Claims(margin="it takes no margin of its own"),
     variants=({}, {"temperature": 0.5}),
+    work="Every view of N items is an anchor among all V: (VN)² scores.",
 )
 def local_global(views: Tensor, labels: Tensor, p: LocalGlobal) -> Paid:
     """Pulls all views of a slice together and pushes slices of other parts of the volumes away.
@@ -57,9 +59,10 @@ def local_global(views: Tensor, labels: Tensor, p: LocalGlobal) -> Paid:
     role = torch.full(scores.shape, Role.NEGATIVE, dtype=torch.int8, device=scores.device)
     role = role.masked_fill(part[:, None] == part[None, :], Role.EXCLUDED).masked_fill(same, Role.POSITIVE)
     role = role.fill_diagonal_(Role.EXCLUDED)
-    asked = scores / p.temperature
-    rest = log_sum(asked, role == Role.NEGATIVE)[:, None]
-    paid = F.softplus(rest - asked).masked_fill(role != Role.POSITIVE, 0).sum(dim=1)
+    rest = log_sum(scores, role == Role.NEGATIVE, p.temperature).unflatten(0, (count, 1, size))
+    cost = F.softplus(rest - views_of_item(scores, count) / p.temperature)
+    itself = torch.eye(count, dtype=torch.bool, device=views.device)[:, :, None]
+    paid = cost.masked_fill(itself, 0).sum(dim=1).flatten()
     return Paid({"": Term(paid, weight=2 / (count * (count - 1) * size))}, (Pairs(scores, role),))
 
 
@@ -100,6 +103,7 @@ def _ring(given: Mapping[str, Tensor], p: GlobalVolumes, g: Generator) -> dict[s
     variants=({}, {"temperature": 0.5}, {"as_released": True}),
     plan=_ring,
     planned=("counterpart",),
+    work="Every view of N items is an anchor among all V: (VN)² scores.",
 )
 def global_volumes(views: Tensor, labels: Tensor, counterpart: Tensor, p: GlobalVolumes) -> Paid:
     """Pulls a slice to its views and to the same part of another volume, and pushes slices of other parts away.
@@ -121,11 +125,10 @@ def global_volumes(views: Tensor, labels: Tensor, counterpart: Tensor, p: Global
     met = ((counterpart[:, None] == here) & (counterpart != here)[:, None]).to(scores.dtype)
     one = torch.eye(count, dtype=scores.dtype, device=views.device)
     times = torch.kron(one, met + met.T) + torch.kron(1 - one, torch.diag(1 + met.sum(dim=0)))
-    role = torch.where(part[:, None] == part[None, :], Role.EXCLUDED, Role.NEGATIVE)
-    role = role.masked_fill(times > 0, Role.POSITIVE).to(torch.int8)
-    asked = scores / p.temperature
-    rest = log_sum(asked, role == Role.NEGATIVE)[:, None]
-    paid = (F.softplus(rest - asked) * times).sum(dim=1)
+    role = torch.full(scores.shape, Role.NEGATIVE, dtype=torch.int8, device=scores.device)
+    role.masked_fill_(part[:, None] == part[None, :], Role.EXCLUDED).masked_fill_(times > 0, Role.POSITIVE)
+    rest = log_sum(scores, role == Role.NEGATIVE, p.temperature)[:, None]
+    paid = (F.softplus(rest - scores / p.temperature) * times).sum(dim=1)
     return Paid({"": Term(paid, weight=(4 if p.as_released else 2) / times.sum())}, (Pairs(scores, role),))
 
 
@@ -163,6 +166,7 @@ def _plan(given: Mapping[str, Tensor], p: LocalRegions, g: Generator) -> dict[st
     variants=({}, {"temperature": 0.5, "side": 1}),
     plan=_plan,
     planned=("regions", "rivals"),
+    work="Every region is cut out of both maps once for itself and once for each anchor that it is a rival of.",
 )
 def local_regions(maps: Tensor, other_maps: Tensor, regions: Tensor, rivals: Tensor, p: LocalRegions) -> Paid:
     """Finds each region of a map in the same place of the other map, among its neighbours in both.

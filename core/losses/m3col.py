@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from core.losses.fields import temperature
+from core.losses.log_sums import log_sum
 from core.losses.registry import Claims, loss
 from core.losses.scores import similarity
 from core.paid import Paid, Pairs, Role, Term, diagonal_roles, joined
@@ -82,6 +83,7 @@ def mixed(given: Mapping[str, Tensor], p: Any, g: Generator) -> dict[str, Tensor
         pulls="an item that has a small share in its mixture is pushed",
         margin="it takes no margin of its own",
     ),
+    work="A matrix of N x N scores for each of M modalities, with soft targets along both its sides.",
 )
 def m3col(modalities: Tensor, partners: Tensor, shares: Tensor, p: M3Col) -> Paid:
     """Mixes two items in one modality and lets the mixture find both in the next, each by its share.
@@ -107,19 +109,19 @@ def m3col(modalities: Tensor, partners: Tensor, shares: Tensor, p: M3Col) -> Pai
         target = torch.where(other, 1 - lam + (0 if p.as_released else first), first)
         role = diagonal_roles(len(own), len(own), z.device).masked_fill(other & ~itself, int(Role.PARTNER))
         scores = similarity(mixture, z[(q + 1) % len(z)])
-        parts.append((str(q), soft_both_ways(scores, scores / p.temperature, target, target.T, role)))
+        parts.append((str(q), soft_both_ways(Pairs(scores, role), p.temperature, target, target)))
     return joined(parts)
 
 
-def soft_both_ways(scores: Tensor, logits: Tensor, rows: Tensor, columns: Tensor, role: Tensor) -> Paid:
+def soft_both_ways(pairs: Pairs, temperature: float, rows: Tensor, columns: Tensor) -> Paid:
     """Half the cross entropy with soft targets along the rows, and half of that along the columns.
 
-    `columns` (B, B) holds a column's target in its row.
+    The targets `rows` (B, B) of an anchor stand in its row, `columns` (B, B) of a candidate in its column.
     """
-    half = 0.5 / len(scores)
-    there = -(rows * F.log_softmax(logits, dim=1)).sum(dim=1)
-    back = -(columns * F.log_softmax(logits.T, dim=1)).sum(dim=1)
-    return Paid({"there": Term(there, weight=half), "back": Term(back, weight=half)}, (Pairs(scores, role),))
+    half, logits = 0.5 / len(pairs.scores), pairs.scores / temperature
+    there = log_sum(logits) * rows.sum(dim=1) - (rows * logits).sum(dim=1)
+    back = logits.logsumexp(dim=0) * columns.sum(dim=0) - (columns * logits).sum(dim=0)
+    return Paid({"there": Term(there, weight=half), "back": Term(back, weight=half)}, (pairs,))
 
 
 @loss(
@@ -139,6 +141,7 @@ def soft_both_ways(scores: Tensor, logits: Tensor, rows: Tensor, columns: Tensor
         pushes="items that are similar in the other modality are pulled to each other",
         margin="it takes no margin of its own",
     ),
+    work="Two matrices of N x N scores for each of M modalities: across two and within the next.",
 )
 def multi_sclip(modalities: Tensor, p: MultiSClip) -> Paid:
     """Matches each modality to the next, by targets that say how similar the items are within that next one.
@@ -155,5 +158,5 @@ def multi_sclip(modalities: Tensor, p: MultiSClip) -> Paid:
         b = modalities[(q + 1) % len(modalities)]
         scores, target = similarity(a, b), F.softmax(similarity(b, b) / p.temperature, dim=1)
         role = diagonal_roles(len(a), len(b), a.device)
-        parts.append((str(q), soft_both_ways(scores, scores / p.temperature, target, target, role)))
+        parts.append((str(q), soft_both_ways(Pairs(scores, role), p.temperature, target, target.T)))
     return joined(parts)

@@ -59,6 +59,7 @@ def spread(pairs: Pairs, whole: bool) -> Tensor:
     ),
     relations={"nt_xent": "four times over, with learned augmentations and a regulariser of their spread"},
     variants=({}, {"as_released": True, "encoded": 0, "temperature": 0.3, "regulariser": 1.0}),
+    work="NT-Xent of four pairs of embeddings: four times (2N)² scores.",
 )
 def mclrec(a: Tensor, b: Tensor, augmented: Tensor, other_augmented: Tensor, p: MCLRec) -> Paid:
     """Contrasts two encodings of each item with each other and with their learned augmentations, kept moderately apart.

@@ -8,9 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.losses.fields import temperature
+from core.losses.log_sums import log_sum
 from core.losses.nt_xent import NTXent, nt_xent
 from core.losses.registry import Claims, loss
 from core.losses.scores import similarity, without
+from core.losses.two_views import views_of_item
 from core.paid import Paid, Pairs, Role, Term, joined
 from core.params import Params
 
@@ -55,6 +57,7 @@ class MVAvg(Params):
     claims=_NO_MARGIN,
     relations={"mv_pwe": "with one logarithm for all pairs of views", "nt_xent": "of all views of an item together"},
     variants=({}, {"temperature": 0.1}),
+    work="Every view of N items is an anchor among all V: (VN)² scores.",
 )
 def mv_infonce(views: Tensor, p: MVInfoNCE) -> Paid:
     """Picks out all pairs of views of an item at once among all pairs that its views are in.
@@ -67,10 +70,9 @@ def mv_infonce(views: Tensor, p: MVInfoNCE) -> Paid:
         One term per item, (B,); one (VB, VB) matrix of pairs, view by view.
     """
     pairs = _all_views(views)
-    logits = pairs.scores / p.temperature
-    own = _of_item(without(logits, pairs.role != Role.POSITIVE), views)
-    every = _of_item(without(logits, pairs.role == Role.EXCLUDED), views)
-    return Paid({"": Term(every - own, "item")}, (pairs,))
+    own = _together(pairs, views, p.temperature)
+    every = log_sum(pairs.scores, pairs.role != Role.EXCLUDED, p.temperature).unflatten(0, views.shape[:2])
+    return Paid({"": Term(every.logsumexp(dim=0) - own, "item")}, (pairs,))
 
 
 @loss(
@@ -89,6 +91,7 @@ def mv_infonce(views: Tensor, p: MVInfoNCE) -> Paid:
         "dcl": "of any number of views, with negatives of the anchor's own view only",
     },
     variants=({}, {"temperature": 0.1}),
+    work="Every view of N items is an anchor among all V: (VN)² scores.",
 )
 def mv_dhel(views: Tensor, p: MVDHEL) -> Paid:
     """Pulls all views of an item together and spreads the items out within each view.
@@ -105,9 +108,8 @@ def mv_dhel(views: Tensor, p: MVDHEL) -> Paid:
     view = torch.arange(len(views), device=views.device).repeat_interleave(views.shape[1])
     apart = (view[:, None] != view[None, :]) & (every.role == Role.NEGATIVE)
     pairs = Pairs(every.scores, every.role.masked_fill(apart, Role.EXCLUDED))
-    logits = pairs.scores / p.temperature
-    pull = _of_item(without(logits, pairs.role != Role.POSITIVE), views) - math.log(2)
-    others = torch.logsumexp(without(logits, pairs.role != Role.NEGATIVE), dim=1)
+    pull = _together(pairs, views, p.temperature) - math.log(2)
+    others = log_sum(pairs.scores, pairs.role == Role.NEGATIVE, p.temperature)
     return Paid({"": Term(others.unflatten(0, views.shape[:2]).sum(dim=0) - pull, "item")}, (pairs,))
 
 
@@ -123,6 +125,7 @@ def mv_dhel(views: Tensor, p: MVDHEL) -> Paid:
     claims=_NO_MARGIN,
     relations={"mv_pwe": "with the negatives of all views in each pair's softmax"},
     variants=({}, {"temperature": 0.1}),
+    work="Every view of N items is an anchor among all V: (VN)² scores.",
 )
 def mv_pvc(views: Tensor, p: MVPVC) -> Paid:
     """Picks out each other view of an anchor in turn among the other items in all views.
@@ -135,9 +138,8 @@ def mv_pvc(views: Tensor, p: MVPVC) -> Paid:
         One term per anchor, (VB,), view by view; one (VB, VB) matrix of pairs.
     """
     pairs = _all_views(views)
-    logits = pairs.scores / p.temperature
-    far = torch.logsumexp(without(logits, pairs.role != Role.NEGATIVE), dim=1, keepdim=True)
-    return Paid({"": Term(_over_positives(F.softplus(far - logits), pairs.role))}, (pairs,))
+    far = log_sum(pairs.scores, pairs.role == Role.NEGATIVE, p.temperature).unflatten(0, views.shape[:2])
+    return Paid({"": Term(_each(far[:, None], pairs, views, p.temperature))}, (pairs,))
 
 
 @loss(
@@ -152,6 +154,7 @@ def mv_pvc(views: Tensor, p: MVPVC) -> Paid:
     claims=_NO_MARGIN,
     relations={"nt_xent": "the mean over all pairs of views"},
     variants=({}, {"temperature": 0.1}),
+    work="Every view of N items is an anchor among all V: (VN)² scores.",
 )
 def mv_pwe(views: Tensor, p: MVPWE) -> Paid:
     """Takes NT-Xent of every pair of views and averages.
@@ -164,11 +167,10 @@ def mv_pwe(views: Tensor, p: MVPWE) -> Paid:
         One term per anchor, (VB,), view by view; one (VB, VB) matrix of pairs.
     """
     pairs, (count, size) = _all_views(views), views.shape[:2]
-    logits = pairs.scores / p.temperature
-    by_view = without(logits, pairs.role != Role.NEGATIVE).unflatten(1, (count, size)).logsumexp(dim=2)
-    own = by_view.gather(1, torch.arange(count, device=views.device).repeat_interleave(size)[:, None])
-    far = torch.logaddexp(by_view, own).repeat_interleave(size, dim=1)
-    return Paid({"": Term(_over_positives(F.softplus(far - logits), pairs.role))}, (pairs,))
+    scores, negative = (x.reshape(-1, size) for x in (pairs.scores, pairs.role == Role.NEGATIVE))
+    by_view = log_sum(scores, negative, p.temperature).unflatten(0, (count, size, count)).transpose(1, 2)
+    far = torch.logaddexp(by_view, by_view.diagonal().T[:, None])
+    return Paid({"": Term(_each(far, pairs, views, p.temperature))}, (pairs,))
 
 
 @loss(
@@ -182,6 +184,7 @@ def mv_pwe(views: Tensor, p: MVPWE) -> Paid:
     claims=_NO_MARGIN,
     relations={"nt_xent": "of each view with the mean of the others", "mv_pwe": "with the others averaged beforehand"},
     variants=({}, {"temperature": 0.1}),
+    work="NT-Xent for each of V views: V times (2N)² scores.",
 )
 def mv_avg(views: Tensor, p: MVAvg) -> Paid:
     """Takes NT-Xent of every view with the mean of the other views.
@@ -204,17 +207,22 @@ def mv_avg(views: Tensor, p: MVAvg) -> Paid:
 def _all_views(views: Tensor) -> Pairs:
     """(VB, VB) scores among all views, view by view: other views of an item are its positives, itself takes no part."""
     z = views.flatten(0, 1)
-    item = torch.arange(views.shape[1], device=views.device).repeat(len(views))
-    same = item[:, None] == item[None, :]
-    return Pairs(similarity(z, z), (Role.NEGATIVE - same.to(torch.int8)).fill_diagonal_(Role.EXCLUDED))
+    role = torch.full((len(z), len(z)), Role.NEGATIVE, dtype=torch.int8, device=z.device)
+    views_of_item(role, len(views)).fill_(Role.POSITIVE)
+    return Pairs(similarity(z, z), role.fill_diagonal_(Role.EXCLUDED))
 
 
-def _of_item(logits: Tensor, views: Tensor) -> Tensor:
-    """(B,) log of the summed exponentials in all rows (VB, C) of an item."""
-    return logits.unflatten(0, views.shape[:2]).transpose(0, 1).flatten(1).logsumexp(dim=1)
+def _itself(views: Tensor) -> Tensor:
+    return torch.eye(len(views), dtype=torch.bool, device=views.device)[:, :, None]
 
 
-def _over_positives(cost: Tensor, role: Tensor) -> Tensor:
-    """(A,) mean of the cost (A, C) over the positives of each anchor."""
-    positive = role == Role.POSITIVE
-    return cost.masked_fill(~positive, 0).sum(dim=1) / positive.sum(dim=1)
+def _together(pairs: Pairs, views: Tensor, temperature: float) -> Tensor:
+    """(B,) log of the summed exponentials of all pairs of views of an item, both ways round."""
+    own = views_of_item(pairs.scores, len(views)) / temperature
+    return without(own, _itself(views)).logsumexp(dim=(0, 1))
+
+
+def _each(far: Tensor, pairs: Pairs, views: Tensor, temperature: float) -> Tensor:
+    """(VB,) mean over the other views of what each pays against the negatives' log-sum-exp `far`, (V, V or 1, B)."""
+    cost = F.softplus(far - views_of_item(pairs.scores, len(views)) / temperature)
+    return cost.masked_fill(_itself(views), 0).sum(dim=1).flatten() / (len(views) - 1)

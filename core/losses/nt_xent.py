@@ -32,6 +32,7 @@ class NTXent(Params):
         "supcon": "without labels: each item is a class of its own",
     },
     variants=({}, {"temperature": 0.1, "margin": 0.3}),
+    work="Both views of N items are anchors among both: (2N)² scores.",
 )
 def nt_xent(a: Tensor, b: Tensor, p: NTXent, *, margin: Tensor | None = None, exclude: Tensor | None = None) -> Paid:
     """Picks out the other view of an item among both views of all items.

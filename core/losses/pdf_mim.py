@@ -44,6 +44,7 @@ class GaussianFit(Params):
         "info_nce": "for every head and for their mean, with the heads kept independent",
         "vclub": "between the heads of a loss that pulls positives together",
     },
+    work="N x N scores for each of C heads, for their mean and for every two of them.",
 )
 def pdf_mim(heads: Tensor, other_heads: Tensor, head_means: Tensor, head_log_variances: Tensor, p: PDFMIM) -> Paid:
     """Lets every head and the mean of all find the positive, while no head tells what another one says.

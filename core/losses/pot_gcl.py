@@ -32,6 +32,7 @@ class POTGCL(Params):
     r"+\kappa\log(1+e^{-c_i})",
     relations={"nt_xent": "with a second part that asks every node for compactness"},
     variants=({}, {"temperature": 0.3, "regulariser": 0.8, "margin": 0.2}),
+    work="Both views of N items are anchors among both: (2N)² scores.",
 )
 def pot_gcl(
     a: Tensor,

@@ -35,7 +35,8 @@ class LossEntry(Entry):
 
     `plan` makes the inputs named in `planned`, without gradient, from the others, the params and a generator: draws,
     mined places, weights that are held fixed. It is handed what the loss is, and the loss pays by what it made.
-    `fewest` modalities or views are what its claim takes.
+    `fewest` modalities or views are what its claim takes. `work` is one sentence on what the formula computes for N
+    items beyond one matrix of N x N scores; empty where that is all, and the loss is held to the speed of it.
     """
 
     family: Family = "softmax"
@@ -47,6 +48,7 @@ class LossEntry(Entry):
     plan: Plan | None = None
     planned: tuple[str, ...] = ()
     fewest: int = 2
+    work: str = ""
 
     def complete(self, given: Mapping[str, Tensor], p: Any, g: Generator) -> dict[str, Tensor]:
         """The inputs, with those that the plan makes where they are missing.
@@ -95,6 +97,7 @@ def loss(
     plan: Plan | None = None,
     planned: tuple[str, ...] = (),
     fewest: int = 2,
+    work: str = "",
 ) -> Callable[[Callable[..., Paid]], Callable[..., Paid]]:
     """Register a loss under the `kind` of its params.
 
@@ -114,6 +117,7 @@ def loss(
         plan: (inputs, params, generator) -> the inputs in `planned`, all without gradient.
         planned: names of the inputs that the plan makes.
         fewest: modalities or views that it has to be handed for its claim to make sense.
+        work: what its formula computes beyond one matrix of N x N scores, where it does.
     """
 
     def register(call: Callable[..., Paid]) -> Callable[..., Paid]:
@@ -134,6 +138,7 @@ def loss(
                 plan=plan,
                 planned=planned,
                 fewest=fewest,
+                work=work,
             )
         )
         return call

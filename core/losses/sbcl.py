@@ -3,14 +3,13 @@
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from core.losses.classes import mean_over
 from core.losses.fields import temperature, weight
+from core.losses.log_sums import log_sum_and_mean
 from core.losses.registry import Claims, loss
-from core.losses.scores import without
 from core.losses.two_views import all_pairs
 from core.paid import Paid, Role, Term
 from core.params import Params
@@ -46,6 +45,7 @@ class SBCL(Params):
         margin="it takes no margin of its own",
     ),
     variants=({}, {"form": "plain", "temperature": 0.5, "gamma": 1.0}),
+    work="Both views of N items are anchors among both, (2N)² scores, in two softmaxes.",
 )
 def sbcl(
     a: Tensor, b: Tensor, labels: Tensor, clusters: Tensor, p: SBCL, *, item_temperature: Tensor | None = None
@@ -71,14 +71,15 @@ def sbcl(
     own = (place[:, None] == place[None, :]) & ~itself
     same = (group[:, None] == group[None, :]) & ~itself
     sub = same & (inner[:, None] == inner[None, :])
-    share = F.log_softmax(without(pairs.scores / p.temperature, itself), dim=1)
-    fine = -mean_over(share, sub)
+    every, pull = log_sum_and_mean(pairs.scores, ~itself, sub, p.temperature)
+    fine = every - pull / p.temperature
     if p.form == "plain":
-        coarse = -mean_over(share, same)
+        coarse = every - mean_over(pairs.scores, same) / p.temperature
     else:
-        tau = p.temperature if item_temperature is None else item_temperature.to(share.dtype).repeat(2)[:, None]
+        tau = p.temperature if item_temperature is None else item_temperature.to(every.dtype).repeat(2)
         hidden = itself | (sub & ~own)
-        coarse = -mean_over(F.log_softmax(without(pairs.scores / tau, hidden), dim=1), same & ~hidden)
+        every, pull = log_sum_and_mean(pairs.scores, ~hidden, same & ~hidden, tau)
+        coarse = every - pull / tau
     terms = {
         "subclass": Term(fine).scaled(p.temperature / p.base_temperature),
         "class": Term(coarse).scaled(p.gamma),

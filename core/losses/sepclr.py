@@ -54,6 +54,7 @@ class SepCLR(Params):
         margin="it takes no margin of its own",
     ),
     variants=({}, {"salient": 1, "information_less": 2, "joint": 3, "temperature": 2}),
+    work="N x N kernels of two codes in two views, each taken by itself and their products.",
 )
 def sepclr(
     a: Tensor,

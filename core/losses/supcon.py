@@ -31,6 +31,7 @@ class SupCon(Params):
     claims=Claims(
         pulls="a positive that already leads the others of its class shares the softmax with them and is pushed"
     ),
+    work="Both views of N items are anchors among both: (2N)² scores.",
 )
 def supcon(
     a: Tensor, b: Tensor, labels: Tensor, p: SupCon, *, margin: Tensor | None = None, exclude: Tensor | None = None

@@ -77,6 +77,7 @@ def released_shift(z: Tensor, mixed: Tensor, p: SupReMix) -> Tensor:
     variants=({}, {"distance": False, "temperature": 0.2, "as_released": True}),
     plan=mix,
     planned=("synthetic", "synthetic_targets", "synthetic_role", "synthetic_shift"),
+    work="Both views are anchors among both, (2N)² scores, and each mixes couples drawn from all (2N)².",
 )
 def supremix(
     a: Tensor,

@@ -73,6 +73,7 @@ def every_tuple(others: Iterable[Tensor], one: Tensor) -> Tensor:
     planned=("shuffles",),
     variants=({}, {"candidates": "n_squared", "margin": 0.2, "temperature": 0.5}, {"learned": True}),
     claims=Claims(),
+    work="Each of M modalities has its own candidates: M times N x N scores.",
 )
 def symile(
     modalities: Tensor,
@@ -134,6 +135,7 @@ def of_all(margin: Tensor | float, count: int) -> Tensor | float:
     relations={"clip": "summed over each two of several modalities"},
     learned=learned_temperature,
     variants=({}, {"margin": 0.2, "temperature": 0.5}, {"learned": True}),
+    work="Every two of M modalities are matched: (MN)² scores.",
 )
 def pairwise_clip(
     modalities: Tensor,

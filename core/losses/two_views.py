@@ -35,6 +35,11 @@ def _in_both_places(exclude: Tensor) -> Tensor:
     return torch.cat([torch.cat([within, exclude], dim=1), torch.cat([exclude.T, within], dim=1)])
 
 
+def views_of_item(matrix: Tensor, count: int) -> Tensor:
+    """(V, V, B) of a matrix (VB, VB), view by view: what the `count` views of an item have with each other."""
+    return matrix.unflatten(0, (count, -1)).unflatten(2, (count, -1)).diagonal(dim1=1, dim2=3)
+
+
 def other_view(matrix: Tensor) -> Tensor:
     """(2B,) the entry of each row that belongs to its other view."""
     place = torch.arange(len(matrix), device=matrix.device).roll(len(matrix) // 2)

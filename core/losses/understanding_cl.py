@@ -1,5 +1,6 @@
 """The losses that take the contrastive loss apart: only the hardest negatives, or no weighing by hardness at all."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -41,9 +42,13 @@ def _plan(given: Mapping[str, Tensor], p: HardContrastive | SimpleContrastive, g
     """The highest scores of each anchor, rounded up to a whole number of its negatives."""
     scores = similarity(given["a"], given["b"])
     out = barred(diagonal_roles(*scores.shape, scores.device), given.get("exclude")) != Role.NEGATIVE
-    rank = scores.masked_fill(out, -torch.inf).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    if p.hardest == 1:
+        return {"hardest": ~out}
+    most = math.ceil(p.hardest * (len(out) - 1) - 1e-6)
     count = (p.hardest * (~out).sum(dim=1, keepdim=True) - 1e-6).ceil()
-    return {"hardest": (rank < count) & ~out}
+    places = scores.masked_fill(out, -torch.inf).topk(most, dim=1).indices
+    leading = torch.arange(most, device=out.device) < count
+    return {"hardest": torch.zeros_like(out).scatter(1, places, leading) & ~out}
 
 
 def _taking_part(a: Tensor, b: Tensor, hardest: Tensor, exclude: Tensor | None) -> Pairs:

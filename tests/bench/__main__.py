@@ -1,9 +1,9 @@
-"""`python -m tests.bench [training losses maps pages emoji lab losses_page]`: ratios side by side, against goals."""
+"""`python -m tests.bench [training losses catalogue maps ...]`: ratios side by side, against goals."""
 
 import importlib
 import sys
 
-NAMES = ("training", "losses", "maps", "pages", "emoji", "lab", "losses_page")
+NAMES = ("training", "losses", "catalogue", "maps", "pages", "emoji", "lab", "losses_page")
 
 
 def main(asked: list[str]) -> int:

@@ -5,6 +5,8 @@ from typing import get_args
 import pytest
 
 from core.losses.registry import LOSSES, Family, LossEntry
+from core.vocabulary import VOCABULARY
+from tests.bench.catalogue import MORE, sizes
 
 EVERY = pytest.mark.parametrize("entry", list(LOSSES), ids=lambda entry: entry.key)
 
@@ -39,6 +41,16 @@ def test_says_title_source_formula_and_a_sentence(entry: LossEntry):
 @EVERY
 def test_its_relatives_are_registered_and_others(entry: LossEntry):
     assert set(entry.relations) <= set(LOSSES.keys()) - {entry.key}
+
+
+def test_the_losses_that_no_bench_holds_to_the_speed_of_one_matrix_say_what_they_need_more():
+    assert {entry.key for entry in LOSSES if entry.work} == MORE
+
+
+@EVERY
+def test_the_bench_of_all_losses_has_a_size_for_every_axis_of_its_inputs(entry: LossEntry):
+    named = {symbol for name in entry.needed for symbol in VOCABULARY[name].shape.split() if not symbol.isdigit()}
+    assert named <= set(sizes(entry))
 
 
 @EVERY

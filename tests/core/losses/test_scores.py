@@ -34,6 +34,21 @@ def test_near_points_keep_their_digits():
     assert distance(a, b, squared=False).item() == pytest.approx(1e-9, rel=1e-6)
 
 
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("apart", [1.0, 1e-2, 1e-4])
+def test_distances_of_float32_are_those_of_float64_rounded(squared: bool, apart: float):
+    g = torch.Generator().manual_seed(0)
+    a, aside, weight = torch.randn(3, 2, 9, 9, generator=g).unbind()
+    b = a + apart * aside
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        x, y = a.to(dtype).requires_grad_(), b.to(dtype).requires_grad_()
+        d = distance(x, y, squared)
+        assert d.dtype == dtype
+        found.append([d.double(), *(z.double() for z in torch.autograd.grad((d * weight.to(dtype)).sum(), (x, y)))])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("margin", [0.3, torch.tensor(0.3, dtype=torch.float64)], ids=["number", "tensor"])
 def test_a_margin_is_taken_off_the_positives_alone_in_full_precision(margin: float | torch.Tensor):
     scores = torch.zeros(2, 2, dtype=torch.float64)
