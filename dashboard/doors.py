@@ -1,13 +1,23 @@
-"""The two doors of Inspect: the runs of this machine, and a file of the user's."""
+"""The two doors of Inspect: the runs of this machine, and embeddings of the user's."""
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path, PurePath
 
 import streamlit as st
+from streamlit.typing import UploadedFile
 
-from core.data import npz
+from core.addresses import read
+from core.checkpoints.limits import TABLES
+from core.data import brought
+from core.data.uses import Reading, Uses
 from core.refusal import Refusal
 from core.runs.folder import MOVING, RunFolder, Status, list_runs
-from dashboard.link import change, replace, view
+from dashboard.link import change, code, plain, replace, view
 from dashboard.opened import readable
 from dashboard.picker import label
+from dashboard.understood import understood
 
 FIRST = 6
 LARGEST_MB = 200
@@ -76,20 +86,24 @@ def _gone(run: RunFolder) -> None:
 
 
 def a_file() -> None:
-    """Take a file in; it becomes the data of the link, to be read here and trained on by Play."""
-    st.markdown("**Your own file**")
+    """Take embeddings in; they become the data of the link, to be read here and trained on by Play."""
+    st.markdown("**Your own embeddings**")
     st.file_uploader(
-        "One .npz, an array for each modality",
-        type="npz",
-        key="file",
+        f"{', '.join(TABLES[:-1])} or {TABLES[-1]}",
+        type=[suffix[1:] for suffix in TABLES],
+        accept_multiple_files=True,
+        key=f"file_{st.session_state.get('dropped', 0)}",
         max_upload_size=LARGEST_MB,
         on_change=_take,
-        help="2-D numbers, pictures or texts with equally many rows; `labels` and `names` if you have them. It stays "
-        "on this machine.",
+        help="Arrays, lists, or columns such as image_0, image_1 are modalities, with a row for each item; labels, "
+        "names and pictures if you have them. Drop several files at once if they hold the same items, such as one "
+        ".npy for each modality. They stay on this machine.",
     )
     if said := st.session_state.pop("file_said", ""):
         st.error(said)
-    if view().data.kind == "npz" and getattr(view().data, "digest", ""):
+    digest = getattr(view().data, "digest", "")
+    if view().data.kind == "npz" and digest:
+        understood(digest, _read_so)
         with st.container(horizontal=True, gap="small"):
             st.button("Its health", icon=":material/cardiology:", type="tertiary", on_click=_open_file)
             if st.button("Its map", icon=":material/scatter_plot:", type="tertiary"):
@@ -100,17 +114,40 @@ def a_file() -> None:
 
 
 def _take() -> None:
-    given = st.session_state["file"]
-    if given is None:
+    """Take in all that was dropped at once; the uploader is then empty for the next."""
+    dropped = st.session_state.get("dropped", 0)
+    given = st.session_state[f"file_{dropped}"]
+    if not given:
         return
-    try:
-        digest = npz.add(given.getvalue())
-    except Refusal as error:
-        st.session_state["file_said"] = f"{given.name}: {error}"
-    except OSError as error:
-        st.session_state["file_said"] = f"{given.name} could not be kept ({error.strerror}); free some space"
-    else:
-        from core.addresses import read
+    st.session_state["dropped"] = dropped + 1
+    names = code(", ".join(each.name for each in given))
+    with tempfile.TemporaryDirectory(prefix="pushpull-") as folder:
+        files = [_written(Path(folder), place, each) for place, each in enumerate(given)]
+        _open_brought(names, lambda: brought.bring(files))
 
+
+def _written(folder: Path, place: int, given: UploadedFile) -> Path:
+    """The bytes of a file under a harmless name near its own, in a folder of its own."""
+    name = PurePath(given.name)
+    file = folder / str(place) / (re.sub(r"[^A-Za-z0-9_-]+", "_", name.stem)[:60] + name.suffix.lower())
+    file.parent.mkdir()
+    file.write_bytes(given.getvalue())
+    return file
+
+
+def _read_so(digest: str, found: Reading, uses: Uses) -> None:
+    if uses != found.uses:
+        _open_brought(code(", ".join(found.files)), lambda: brought.change(digest, uses))
+
+
+def _open_brought(names: str, make: Callable[[], str]) -> None:
+    """Open what `make` gives the digest of; where it refuses, say why, and what was open stays."""
+    try:
+        digest = make()
+    except Refusal as error:
+        st.session_state["file_said"] = f"{names}: {plain(str(error))}"
+    except OSError as error:
+        st.session_state["file_said"] = f"{names} could not be kept ({error.strerror}); free some space"
+    else:
         link = {"data.kind": "npz", "data.digest": digest, "inspect.of": "file", "at": "-1"}
         replace(read(link, view())[0])

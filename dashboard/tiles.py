@@ -9,6 +9,7 @@ from core.diagnostics.health import Reading
 from dashboard import words
 from dashboard.charts.xy import Curve, lines
 from dashboard.health import WORST_FIRST, Health, worst
+from dashboard.link import plain
 from dashboard.panel import panel, show
 
 ROOM = 3
@@ -173,9 +174,9 @@ def tile(key: str, health: Health) -> None:
         "sentence": [each.verdict.sentence for each in readings],
     }
     lead = ordered[0]
-    of = f"**{lead.of}**: " if len(readings) > 1 else ""
+    of = f"**{plain(lead.of)}**: " if len(readings) > 1 else ""
     verdict = worst([each.verdict for each in readings])
-    with panel(key, form.title, of + lead.verdict.sentence, why=form.why, verdict=verdict, columns=columns):
+    with panel(key, form.title, of + plain(lead.verdict.sentence), why=form.why, verdict=verdict, columns=columns):
         for row in range(0, min(len(ordered), ROOM), ROOM):
             with st.container(horizontal=True, gap="medium"):
                 for each in ordered[row : row + ROOM]:
@@ -188,7 +189,7 @@ def _number(reading: Reading, write: Callable[[float], str], before: Reading | N
     """One number with what guessing and the untrained network have."""
     most = f" of {words.count(int(reading.best))}" if reading.best and reading.best > 1 else ""
     with st.container(width="content", gap=None):
-        st.metric(reading.of, write(reading.value) + most, width="content")
+        st.metric(plain(reading.of), write(reading.value) + most, width="content")
         past = "" if before is None else f"  \nbefore training {write(before.value)}"
         st.markdown(f":small[chance {write(reading.chance)}{past}]")
 
