@@ -1,4 +1,4 @@
-"""The command line: `python -m core train | experiment | resume | runs | catalogue | work | arm | demo | layout`."""
+"""The commands of `python -m core`: train, inspect, experiment, resume, runs, catalogue, work, arm, demo, layout."""
 
 import argparse
 import json
@@ -69,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     arm.add_argument("key")
     demo = commands.add_parser("demo", help="train the run of the Start page, as the app does", allow_abbrev=False)
     demo.add_argument("--record", type=Path, help="also write its film here, for assets/recording.npz")
+    inspect = commands.add_parser(
+        "inspect", help="tell how healthy a file of weights or of embeddings is", allow_abbrev=False
+    )
+    inspect.add_argument(
+        "file", type=Path, help="a checkpoint, or .npz, .npy, .csv, .tsv or .parquet; nothing in it runs"
+    )
+    inspect.add_argument("--against", type=Path, help="a second file of the same kind, to be compared")
+    inspect.add_argument("--json", action="store_true", help="print one JSON object instead")
     commands.add_parser("layout", help="draw the maps that the app asks for, until none comes", allow_abbrev=False)
     for name, text in (("runs", "list your runs"), ("catalogue", "list every piece")):
         commands.add_parser(name, help=text, allow_abbrev=False).add_argument("--json", action="store_true")
@@ -192,6 +200,14 @@ def _demo(known: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _inspect(known: argparse.Namespace, rest: list[str]) -> int:
+    from core.inspecting import inspect
+
+    found = inspect(known.file, known.against)
+    print(json.dumps(found.plain, ensure_ascii=False, allow_nan=False) if known.json else "\n".join(found.lines))
+    return 0
+
+
 def _layout(known: argparse.Namespace, rest: list[str]) -> int:
     from core.runs.layout_worker import serve
 
@@ -226,6 +242,7 @@ def _catalogue(known: argparse.Namespace, rest: list[str]) -> int:
 
 COMMANDS = {
     "train": _train,
+    "inspect": _inspect,
     "experiment": _experiment,
     "arm": _arm,
     "resume": _resume,

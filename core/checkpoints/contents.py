@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from core.checkpoints.families import Recognition, counted
+from core.checkpoints.families import Recognition, counted, sized
 from core.checkpoints.opened import Checkpoint
 from core.checkpoints.weights import TensorStats
 from core.diagnostics.geometry import chance_effective_rank, chance_uniformity, effective_rank, uniformity
@@ -286,7 +286,7 @@ def of_optimisers(found: Sequence[OptimiserState]) -> Iterator[Verdict]:
     """A verdict on each."""
     for each in found:
         steps = "an unknown number of steps" if each.steps is None else counted(each.steps, "step")
-        text = f"{each.kind} for {counted(each.weights)} after {steps}, {each.size / 1e6:,.1f} MB."
+        text = f"{each.kind} for {counted(each.weights)} after {steps}, {sized(each.size)}."
         text = text[0].upper() + text[1:]
         if each.never:
             yield Verdict(

@@ -110,6 +110,11 @@ def counted(n: int, what: str = "tensor") -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
+def sized(size: int) -> str:
+    """Bytes in words: '4.2 kB', '210.0 MB'."""
+    return f"{size / 1e3:,.1f} kB" if size < 1e6 else f"{size / 1e6:,.1f} MB"
+
+
 def quoted(names: Sequence[str], most: int = 3) -> str:
     """The first names in quotes, and how many more there are."""
     shown = ", ".join(f"'{name[:80]}'" for name in names[:most])
