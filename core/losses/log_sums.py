@@ -71,14 +71,14 @@ class _LogSum(torch.autograd.Function):
     def backward(ctx: Any, by_sum: Tensor, by_mean: Tensor) -> tuple[Tensor, None, None, Tensor | None]:
         scores, pulled, tau, share, total, count = ctx.saved_tensors
         force, weight = torch.empty_like(share), by_sum / (tau * total)
-        of_tau = None if scores is None else torch.empty_like(tau)
+        of_tau = torch.zeros_like(tau)
         for here in _blocks(share):
             block = torch.mul(share[here], weight[here, None], out=force[here])
             if scores is not None:
                 of_tau[here] = -(block * scores[here]).sum(dim=1) / tau[here]
             if pulled is not None:
                 block.addcmul_(pulled[here].to(block.dtype), (by_mean[here] / count[here])[:, None])
-        return force, None, None, of_tau
+        return force, None, None, None if scores is None else of_tau
 
 
 def _blocks(scores: Tensor) -> list[slice]:

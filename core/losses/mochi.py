@@ -55,6 +55,7 @@ def _plan(given: Mapping[str, Tensor], p: MoCHi, g: Generator) -> dict[str, Tens
     variants=({}, {"temperature": 0.5, "margin": 0.2, "hardest": 2, "own": 0}),
     plan=_plan,
     planned=("picks", "other_picks", "pick_share", "own_picks", "own_share", "fixed"),
+    work="Each of N anchors makes mixtures of its own, s + s' of D numbers, beside its scores with a bank of K.",
 )
 def mochi(
     a: Tensor,

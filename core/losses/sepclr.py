@@ -9,6 +9,7 @@ from torch import Tensor
 
 from core.losses.classes import share_of
 from core.losses.fields import weight
+from core.losses.log_sums import log_sum
 from core.losses.registry import Claims, loss
 from core.losses.scores import distance
 from core.paid import Paid, Term
@@ -88,7 +89,7 @@ def sepclr(
     target = domain == 1
     emptied = [torch.where(target[:, None], s, 0) for s in apart]
     common, distinct = ([_kernel(x, p) for x in both] for both in (codes, emptied))
-    near = torch.stack([torch.logsumexp(c + s, dim=1) for c, s in zip(common, distinct, strict=True)])
+    near = torch.stack([log_sum(c + s) for c, s in zip(common, distinct, strict=True)])
     joint = near.mean(dim=0) - math.log(len(a))
     empty = torch.stack(apart).square().sum(dim=(0, 2)) / (4 * p.temperature)
     own = share_of(target, exact)
@@ -118,8 +119,8 @@ def _kernel(x: Tensor, p: SepCLR) -> Tensor:
 def _uniform(kernel: Tensor) -> Tensor:
     """() log of the mean kernel over the pairs of different items."""
     size = len(kernel)
-    itself = torch.eye(size, dtype=torch.bool, device=kernel.device)
-    return torch.logsumexp(kernel.masked_fill(itself, -torch.inf).flatten(), dim=0) - math.log(size * (size - 1))
+    others = ~torch.eye(size, dtype=torch.bool, device=kernel.device)
+    return log_sum(kernel, others).logsumexp(dim=0) - math.log(size * (size - 1))
 
 
 def _alike(x: Tensor, attribute: Tensor, target: Tensor, p: SepCLR) -> Tensor:

@@ -20,7 +20,7 @@ GOAL = 6
 TWO_VIEWS = {"csgcl", "dcl", "dclw", "nt_xent", "pot_gcl", "sbcl", "supcon"}
 MANY_VIEWS = {"beclr", "cacr", "global_volumes", "local_global", "mv_avg", "mv_dhel", "mv_infonce", "mv_pvc", "mv_pwe"}
 SEVERAL_MATRICES = {"gmc", "m3col", "mclrec", "multi_sclip", "pairwise_clip", "pdf_mim", "sepclr", "symile"}
-MORE_CANDIDATES = {"lco_emb", "local_regions", "supremix"}
+MORE_CANDIDATES = {"lco_emb", "local_regions", "mochi", "supremix"}
 MORE = TWO_VIEWS | MANY_VIEWS | SEVERAL_MATRICES | MORE_CANDIDATES
 FEWER = {"supremix": 64}  # N of a loss that takes minutes at 1024
 
