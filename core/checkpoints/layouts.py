@@ -371,6 +371,15 @@ FAMILIES = (
         expects=(Expected(r"layer4\.", "the last stage (layer4)"), Expected(r"fc\.", NO_HEAD)),
     ),
     Family(
+        key="efficientnet-pytorch",
+        title="EfficientNet-PyTorch",
+        layout="an EfficientNet",
+        signs=(Sign(r"_conv_stem\.weight$", (4,)), Sign(r"_blocks\.\d+\._depthwise_conv\.weight$", (4,))),
+        roles=((r"_fc\.", "head"), (r"(_conv_stem|_bn0|_blocks|_conv_head|_bn1)\.", "backbone")),
+        expects=(Expected(r"_fc\.", NO_HEAD),),
+        blocks=r"_blocks\.(\d+)\.",
+    ),
+    Family(
         key="torchvision",
         title="torchvision",
         layout="a ResNet",

@@ -38,6 +38,18 @@ NARROW = 0.1  # effective rank over the smaller side; below: narrow
 
 
 @dataclass(frozen=True)
+class Law:
+    """A law of numbers: its kurtosis, and the standard error of that in a sample, times the root of their count."""
+
+    kurtosis: float
+    error: float
+
+
+NORMAL = Law(3.0, math.sqrt(24))
+UNIFORM = Law(1.8, math.sqrt(1152 / 875))
+
+
+@dataclass(frozen=True)
 class Start:
     """An initialisation: the spread of its numbers from inputs and outputs, and whether they are uniform."""
 
@@ -177,16 +189,20 @@ def of_tensor(name: str, tensor: Tensor) -> Spectrum:
 
 
 def started(tensor: Tensor) -> str:
-    """The initialisation that the numbers of a layer (out, in, ...) are spread like, or nothing."""
+    """The initialisation that the numbers of a layer (out, in, ...) are spread like, or nothing.
+
+    Their standard deviation has to be that of the initialisation and their kurtosis that of its law, both within a few
+    standard errors, and uniform ones have to keep within their bounds.
+    """
     x = tensor.reshape(-1).double()
     into, out = as_matrix(tensor.shape)[1], tensor.shape[0] * math.prod(tensor.shape[2:])
     square = float(x.square().mean())
-    error = math.sqrt(max(float(x.pow(4).mean()) / square**2 - 1, 0.0) / (4 * len(x)))
-    largest = float(x.abs().max())
+    tails, largest = float(x.pow(4).mean()) / square**2, float(x.abs().max())
     for start in STARTS:
-        std = start.std(into, out)
+        std, law = start.std(into, out), UNIFORM if start.uniform else NORMAL
         within = not start.uniform or largest <= math.sqrt(3) * std * 1.001
-        if within and abs(math.sqrt(square) / std - 1) <= SURE * error:
+        spread = abs(math.sqrt(square) / std - 1) <= SURE * math.sqrt((law.kurtosis - 1) / (4 * len(x)))
+        if within and spread and abs(tails - law.kurtosis) <= SURE * law.error / math.sqrt(len(x)):
             return start.title
     return ""
 

@@ -111,6 +111,21 @@ def timm_efficientnet() -> dict[str, tuple[int, ...]]:
     )
 
 
+def efficientnet() -> dict[str, tuple[int, ...]]:
+    """An EfficientNet as EfficientNet-PyTorch names it."""
+    return merged(
+        conv("_conv_stem", WIDTH, 3, 3),
+        batch_norm("_bn0"),
+        conv("_blocks.0._depthwise_conv", WIDTH, 1, 3),
+        batch_norm("_blocks.0._bn1"),
+        conv("_blocks.0._project_conv", WIDTH, WIDTH, 1),
+        batch_norm("_blocks.0._bn2"),
+        conv("_conv_head", WIDTH, WIDTH, 1),
+        batch_norm("_bn1"),
+        linear("_fc", 5),
+    )
+
+
 def torchvision_vit() -> dict[str, tuple[int, ...]]:
     layer = "encoder.layers.encoder_layer_0"
     return merged(
@@ -397,6 +412,7 @@ HONEST: Mapping[str, tuple[Callable[[Path], Path], str, str]] = {
     "vit_tiny.safetensors": (tensors(timm_vit()), "timm", "vision transformer"),
     "last.pth": (pickled(_timm_training), "timm", "vision transformer"),
     "pytorch_model.bin": (pickled(lambda: filled(timm_efficientnet())), "timm", "EfficientNet"),
+    "efficientnet-b0.pth": (pickled(lambda: filled(efficientnet())), "efficientnet-pytorch", "EfficientNet"),
     "resnet18-5c106cde.pth": (pickled(lambda: filled(resnet())), "torchvision", "ResNet"),
     "vit_b_16.pth": (pickled(lambda: filled(torchvision_vit())), "torchvision", "vision transformer"),
     "model.safetensors": (tensors(bert()), "transformers", "BERT"),

@@ -337,6 +337,13 @@ def test_an_initialisation_is_known_by_its_spread(title, shape):
     assert spectra.of_tensor("w", 1.15 * weight).start != title
 
 
+@pytest.mark.parametrize("std", [0.02, 0.01, 1.0])
+def test_the_right_spread_of_the_wrong_law_is_no_start(std):
+    heavy = draw(50, 90) * (1 + draw(50, 90, seed=1).square()).sqrt()
+    assert spectra.of_tensor("w", std * heavy / heavy.square().mean().sqrt()).start == ""
+    assert spectra.of_tensor("w", std * draw(50, 90) / draw(50, 90).square().mean().sqrt()).start
+
+
 def test_every_start_is_tried():
     assert [start.title for start in spectra.STARTS] == list(STARTS)
 
