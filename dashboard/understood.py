@@ -7,7 +7,7 @@ import streamlit as st
 from core.checkpoints.columns import Column
 from core.data.brought import reading
 from core.data.uses import Reading, Uses
-from dashboard.link import code
+from dashboard.link import code, plain
 
 CHANGED = 12
 
@@ -30,7 +30,7 @@ def understood(digest: str, changed: Changed) -> None:
 
 
 def _form(digest: str, found: Reading, changed: Changed) -> None:
-    """A field for each modality and a select for labels and names; nothing happens until it is sent."""
+    """Selects for labels and names, and a field for each modality; nothing happens until it is sent."""
     single = [column.name for column in found.columns if column.form in ("whole", "text")]
     blocks = [column for column in found.columns if column.form in ("vector", "image", "text")]
     place = f"use_{digest[:12]}"
@@ -47,17 +47,17 @@ def _form(digest: str, found: Reading, changed: Changed) -> None:
         changed(digest, found, uses)
 
     with st.form(place, border=False):
+        _choice("Labels", single, found.uses.labels, f"{place}_labels")
+        _choice("Names of the rows", single, found.uses.names, f"{place}_names")
         st.markdown("**Modalities** :small[by the name that each shall have; without one it is left out]")
         for at, column in enumerate(blocks[:CHANGED]):
             st.text_input(
-                f"{code(column.name)}, {_shape(column)}",
+                f"{plain(column.name)}, {_shape(column)}",
                 value=found.uses.modalities.get(column.name, ""),
                 key=f"{place}_{at}",
                 placeholder="left out",
                 max_chars=32,
             )
-        _choice("Labels", single, found.uses.labels, f"{place}_labels")
-        _choice("Names of the rows", single, found.uses.names, f"{place}_names")
         st.form_submit_button("Read it so", icon=":material/check:", on_click=send)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.apps import SMALL, train
 
@@ -20,6 +20,11 @@ def embeddings(path: Path, **more: np.ndarray) -> Path:
     arrays = {"left": base, "right": base + 0.1 * g.standard_normal((40, 8)), "labels": labels} | more
     np.savez(path, **arrays)
     return path
+
+
+def door(page: Page) -> Locator:
+    """Where embeddings are dropped."""
+    return page.get_by_role("region", name=".npz").get_by_test_id("stFileUploaderDropzoneInput")
 
 
 def loop(page: Page, key: str) -> None:
@@ -50,7 +55,7 @@ def test_a_loop_on_the_map_shows_what_was_caught(visit, server, monkeypatch):
 
 def test_a_file_that_is_dropped_is_read_and_its_link_opens_it_again(visit, tmp_path):
     page = visit("/inspect")
-    drop = page.get_by_test_id("stFileUploaderDropzoneInput")
+    drop = door(page)
     drop.set_input_files(embeddings(tmp_path / "bad.npz", left=np.full((40, 8), np.nan)))
     expect(page.get_by_test_id("stAlert")).to_contain_text("left")
     assert "digest" not in page.url
@@ -62,3 +67,20 @@ def test_a_file_that_is_dropped_is_read_and_its_link_opens_it_again(visit, tmp_p
     expect(page.get_by_text(name, exact=True)).to_be_visible()
     assert f"data.digest={name.removeprefix('File ')}" in page.url
     assert str(tmp_path) not in page.content()
+
+
+def test_two_files_are_read_aloud_together_and_what_was_said_is_changed(visit, tmp_path):
+    left, right = tmp_path / "left.npy", tmp_path / "right.csv"
+    x = np.random.default_rng(0).standard_normal((40, 4))
+    np.save(left, x)
+    rows = (f"{a},{b},{at % 2},{at % 3}" for at, (a, b, *_) in enumerate(x.tolist()))
+    right.write_text("\n".join(["v_0,v_1,label,other", *rows]))
+    page = visit("/inspect")
+    door(page).set_input_files([left, right])
+    expect(page.get_by_text("40 rows, left (4) and v (2), labels found in label (2 classes)")).to_be_visible()
+    page.get_by_role("button", name="Change what I said").click()
+    field = page.get_by_label("v, 40 × 2")
+    expect(field).to_have_value("v")
+    field.fill("")
+    page.get_by_role("button", name="Read it so").click()
+    expect(page.get_by_text("40 rows × 4, left, labels found in label (2 classes)")).to_be_visible()
