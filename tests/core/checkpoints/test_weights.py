@@ -313,6 +313,13 @@ def test_random_matrices_that_something_speaks_against_are_not_called_untrained(
         assert "1 are spread as PyTorch's default" in said
 
 
+def test_a_network_in_which_little_stands_out_was_lightly_trained():
+    odd = {f"layers.{k}.weight": 0.123 * draw(40, 50, seed=k) for k in range(3)}
+    planted = draw(40, 50, seed=3) + 20 * torch.outer(*(F.normalize(draw(n, seed=4), dim=0) for n in (40, 50)))
+    said = words(report(InMemory(odd | {"layers.3.weight": planted})))["lightly trained"]
+    assert "In 1 of 4 matrices something stands out, in 'layers.3.weight'" in said
+
+
 STARTS: Mapping[str, Callable[[Tensor], object]] = {
     "PyTorch's default": lambda w: nn.init.kaiming_uniform_(w, a=math.sqrt(5)),
     "Xavier uniform": nn.init.xavier_uniform_,
