@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import get_args
 
@@ -26,6 +27,7 @@ from core.checkpoints.opened import Checkpoint
 NOT_SURE = "not sure"
 ROLES: tuple[Role, ...] = get_args(Role)
 FEWEST_INSIDE = 4
+MOST_BLOCKS = 10_000
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -68,8 +70,8 @@ def recognise(checkpoint: Checkpoint) -> Recognition:
 
 def of_names(shapes: Shapes, notes: Mapping[str, str] | None = None) -> Recognition:
     """The same of names with their shapes, and of the plain values that a file holds beside them."""
-    optimiser = tuple(name for name in shapes if _fits(OPTIMISER, name))
-    bare, averages, wrappers = unwrapped([name for name in shapes if name not in set(optimiser)])
+    optimiser = dict.fromkeys(name for name in shapes if _fits(OPTIMISER, name))
+    bare, averages, wrappers = unwrapped([name for name in shapes if name not in optimiser])
     live = {bare[name]: shapes[name] for name in bare if name not in averages}
     family = next((family for family in FAMILIES if _signed(family, live)), None)
     parts, odd = _sorted_in(bare, averages, family)
@@ -243,8 +245,8 @@ def _blocks(family: Family, shapes: Shapes) -> set[int]:
 
 def _inner(family: Family | None, shapes: Shapes) -> tuple[str, ...]:
     """What lies behind the prefixes of the file: networks with names of their own."""
-    heads = [name.partition(".")[0] + "." for name in shapes]
-    often = [head for head in dict.fromkeys(heads) if heads.count(head) >= FEWEST_INSIDE]
+    heads = Counter(name.partition(".")[0] + "." for name in shapes)
+    often = [head for head, n in heads.items() if n >= FEWEST_INSIDE]
     prefixes = [family.inside] if family and family.inside else [] if family else often[:20]
     said = []
     for prefix in prefixes:
@@ -264,8 +266,11 @@ def _missing(family: Family | None, shapes: Shapes, has_optimiser: bool) -> tupl
     said = [f"Missing: {each.missing}." for each in family.expects if lacks(each)]
     if family.trains and not has_optimiser:
         said.append("Missing: the state of the optimiser: it can be used, and training goes on with fresh moments.")
-    if (blocks := _blocks(family, shapes)) and (gaps := sorted(set(range(max(blocks))) - blocks)):
-        said.append(f"Missing: {counted(len(gaps), 'block')} of {max(blocks) + 1}, the first is number {gaps[0]}.")
+    blocks = sorted(_blocks(family, shapes))
+    gaps = [place for place, number in enumerate(blocks) if place != number]
+    if gaps and blocks[-1] < MOST_BLOCKS:
+        lost = blocks[-1] + 1 - len(blocks)
+        said.append(f"Missing: {counted(lost, 'block')} of {blocks[-1] + 1}, the first is number {gaps[0]}.")
     halves = [(name, name.replace("running_mean", "running_var")) for name in shapes if name.endswith("running_mean")]
     if lost := [other for name, other in halves if other not in shapes]:
         said.append(f"Missing: {counted(len(lost), 'variance')} beside a running mean, such as {quoted(lost, 1)}.")
@@ -283,7 +288,7 @@ def _odd(odd: Sequence[str], family: Family | None, shapes: Shapes) -> tuple[str
 def _why_not(shapes: Shapes) -> tuple[str, ...]:
     """Why no family was found."""
     if not shapes:
-        return ("There are no weights in the file, only the state of an optimiser.",)
+        return ("There are no weights in the file.",)
     said = [f"No library that is known here names its tensors like {quoted(tuple(shapes))}."]
     for family in FAMILIES:
         named = [_those(sign.pattern, shapes) for sign in family.signs]

@@ -95,6 +95,7 @@ MISSING = {
     "a ResNet cut off at its features": (resnet(head=False), "a classification head"),
     "a ResNet of three stages": (resnet(stages=3), "layer4"),
     "a ViT without one block": (without(timm_vit(blocks=4), "blocks.1."), "1 block of 4, the first is number 1"),
+    "a ViT without its first block": (without(timm_vit(blocks=3), "blocks.0."), "1 block of 3, the first is number 0"),
     "a batch norm cut in half": (without(resnet(), "layer1.0.bn2.running_var"), "1 variance beside a running mean"),
     "COOT without its texts": (without(COOT_SHAPES, "net_text_global"), "the global network for texts"),
     "GMC without its shared encoder": (without(gmc(), "encoder."), "the shared encoder"),
@@ -242,7 +243,13 @@ def test_an_optimiser_alone_is_no_network():
     found = of_names({"state.0.exp_avg": (3, 3), "state.0.exp_avg_sq": (3, 3), "state.0.step": ()})
     assert found.title == NOT_SURE
     assert list(found.parts) == ["optimiser"]
-    assert found.not_understood == ("There are no weights in the file, only the state of an optimiser.",)
+    assert found.not_understood == ("There are no weights in the file.",)
+
+
+def test_numbers_in_names_are_not_counted_up_to():
+    found = of_names(timm_vit() | {f"blocks.{'9' * 300}.attn.qkv.weight": (3, 1)})
+    assert found.family == "timm"
+    assert found.missing == ()
 
 
 def test_a_module_of_lightning_without_known_names_is_said_to_be_one():
