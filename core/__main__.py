@@ -1,6 +1,7 @@
 """The commands of `python -m core`: train, inspect, experiment, resume, runs, catalogue, work, arm, demo, layout."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -204,7 +205,9 @@ def _inspect(known: argparse.Namespace, rest: list[str]) -> int:
     from core.inspecting import inspect
 
     found = inspect(known.file, known.against)
-    print(json.dumps(found.plain, ensure_ascii=False, allow_nan=False) if known.json else "\n".join(found.lines))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    print(json.dumps(found.plain, allow_nan=False) if known.json else "\n".join(found.lines))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,6 +173,16 @@ def test_numbers_that_are_not_finite_are_said_in_strict_json(say, tmp_path):
     found = json.loads(say(tmp_path / "f.safetensors", "--json")[1], parse_constant=no)
     assert found["verdicts"][0]["word"] == "broken"
     assert found["tensors"][1]["broken"] == 0.5
+
+
+def test_a_terminal_without_these_letters_still_shows_the_rest(tmp_path):
+    file = HONEST["clip.safetensors"][0](tmp_path / "clip.safetensors")
+    with (tmp_path / "out").open("w", encoding="ascii") as out, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        assert main(["inspect", str(file)]) == 0
+    said = (tmp_path / "out").read_text(encoding="ascii")
+    assert "'logit_scale' holds" in said
+    assert "= exp(?stored)" in said
 
 
 def test_the_file_stays_as_it_is(say, tmp_path):

@@ -102,10 +102,14 @@ def _moved(first: Checkpoint, second: Checkpoint, mine: str, theirs: str, role: 
         gone = y - x
         dd += float(gone @ gone)
     known: dict[str, float] = {}
-    if all(map(math.isfinite, (aa, bb, ab, dd))):
+    if all(map(math.isfinite, (aa, bb, ab, dd, aa * bb))):
         known |= {"change": math.sqrt(dd / aa), "growth": math.sqrt(bb / aa) - 1} if aa else {}
-        known |= {"cosine": max(-1.0, min(1.0, ab / math.sqrt(aa * bb)))} if aa and bb else {}
-    return Moved(name=mine, other=theirs, role=role, numel=a.numel(), same=dd == 0, **known)
+        known |= {"cosine": max(-1.0, min(1.0, ab / math.sqrt(aa * bb)))} if aa * bb else {}
+    return Moved(name=mine, other=theirs, role=role, numel=a.numel(), same=dd == 0, **_finite(known))
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if math.isfinite(value)}
 
 
 def findings(found: Comparison) -> tuple[Verdict, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.checkpoints.families import Recognition, counted, sized
 from core.checkpoints.opened import Checkpoint
-from core.checkpoints.weights import TensorStats
+from core.checkpoints.weights import SMALLEST, TensorStats
 from core.diagnostics.geometry import chance_effective_rank, chance_uniformity, effective_rank, uniformity
 from core.diagnostics.verdicts import Verdict
 
@@ -20,7 +20,7 @@ LOG_MOST = 7.0  # a logit_scale up to here is a logarithm: e^7 is far above CLIP
 CEILING = 100.0  # CLIP never lets the scale grow above it
 AT_CEILING = 0.995
 UNIT = 1e-2  # how far from 1 a norm may be
-MOST_ENTRIES = 2_048
+MOST_ENTRIES, MOST_REPEATED = 2_048, 65_536
 AS_CHANCE = 0.02  # difference to chance over chance; up to it: as random
 
 
@@ -116,7 +116,8 @@ class Queue(_Shown):
 
     `unit`: share of entries of length 1. `uniformity` and `effective_rank` are of the directions of at most 2,048
     evenly chosen entries, None where there are too few with a direction; `chance_` of as many random directions.
-    `empty`: share of entries that are all 0; `repeated`: share of entries that equal an earlier one.
+    `empty`: share of entries that are all 0; `repeated`: share of the first 65,536 entries that equal an
+    earlier one.
     """
 
     name: str
@@ -139,7 +140,7 @@ def queues(checkpoint: Checkpoint, recognition: Recognition, tensors: Mapping[st
     found = []
     for name in recognition.parts.get("queue", ()):
         listed, stats = checkpoint.listed.get(name), tensors.get(name)
-        if listed is None or stats is None or not listed.floating or stats.broken or not listed.numel:
+        if listed is None or stats is None or not listed.floating or not stats.legible or not listed.numel:
             continue
         if len(listed.shape) == 2:
             found.append(of_queue(name, checkpoint.tensor(name)))
@@ -150,15 +151,14 @@ def queues(checkpoint: Checkpoint, recognition: Recognition, tensors: Mapping[st
 
 def of_queue(name: str, values: Tensor) -> Queue:
     """The entries of a queue (entries, D) or (D, entries), whichever way round their lengths are alike."""
-    table = values.float()
-    axis = min((1, 0), key=lambda side: _unlike(table.norm(dim=side)))
-    entries = table if axis == 1 else table.T
-    norms = entries.norm(dim=1)
+    lengths = {side: torch.linalg.vector_norm(values, dim=side, dtype=torch.float64) for side in (1, 0)}
+    axis = min(lengths, key=lambda side: _unlike(lengths[side]))
+    entries, norms = values if axis == 1 else values.T, lengths[axis]
     alive = entries[norms > 0]
     few = alive[torch.linspace(0, len(alive) - 1, min(len(alive), MOST_ENTRIES)).round().long()]
-    shape = {}
+    shape, first = {}, alive[:MOST_REPEATED].float()
     if len(few) > 1 and few.shape[1] > 1:
-        z = F.normalize(few, dim=1)
+        z = F.normalize(few.double(), dim=1, eps=SMALLEST)
         shape = {
             "uniformity": uniformity(z),
             "chance_uniformity": chance_uniformity(z.shape[1]),
@@ -174,7 +174,7 @@ def of_queue(name: str, values: Tensor) -> Queue:
         high=float(norms.max()),
         unit=float(((norms - 1).abs() <= UNIT).float().mean()),
         empty=1 - len(alive) / len(entries),
-        repeated=1 - len(torch.unique(alive, dim=0)) / len(alive) if len(alive) else 0.0,
+        repeated=1 - len(torch.unique(first, dim=0)) / len(first) if len(first) else 0.0,
         **shape,
     )
 

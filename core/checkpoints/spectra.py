@@ -18,7 +18,7 @@ from torch import Tensor
 
 from core.checkpoints.families import Recognition, counted, quoted
 from core.checkpoints.opened import Checkpoint, Listed
-from core.checkpoints.weights import TensorStats
+from core.checkpoints.weights import TensorStats, statistics
 from core.diagnostics.verdicts import Verdict
 from core.refusal import Refusal
 
@@ -151,8 +151,10 @@ def spectrum(checkpoint: Checkpoint, name: str) -> Spectrum:
             f"of at most {LARGEST_SIDE:,}: choose another tensor"
         )
     values = checkpoint.tensor(name)
-    if not math.isfinite(float(values.double().sum())):
-        raise Refusal(f"'{name[:80]}' holds NaN or infinity and has no spectrum; expected finite numbers: see its row")
+    if listed is not None and not statistics(listed, values).legible:
+        raise Refusal(
+            f"'{name[:80]}' holds NaN, infinity or numbers too far from 1 for a spectrum; expected weights: see its row"
+        )
     return of_tensor(name, values)
 
 
@@ -291,7 +293,7 @@ def sample(
         if role[each.name] not in ("optimiser", "queue", "teacher", "temperature")
         and _is_matrix(checkpoint.listed[each.name])
         and min(as_matrix(each.shape)) > 1
-        and not each.broken
+        and each.legible
         and not POSITIONS.search(each.name)
     ]
     feasible = [each for each in wanted if _fits(each) and work(each.shape) <= budget / 2]

@@ -13,6 +13,7 @@ from core.checkpoints.opened import Checkpoint, Listed
 from core.diagnostics.verdicts import Verdict
 
 CHUNK = 1 << 20
+SMALLEST, LARGEST = 1e-70, 1e70  # norms that are told apart from slips
 PRUNED = 0.5  # share of weights that are exactly 0; above: pruned
 
 
@@ -37,6 +38,11 @@ class TensorStats(BaseModel):
     high: float | None = None
     zeros: float = 0.0
     broken: float = 0.0
+
+    @property
+    def legible(self) -> bool:
+        """Whether its numbers are finite, and of a size whose fourth power a float can hold."""
+        return not self.broken and self.norm is not None and (self.norm == 0 or SMALLEST < self.norm < LARGEST)
 
 
 def flat(values: Tensor) -> Iterator[Tensor]:
@@ -98,11 +104,12 @@ class Node:
 
     @property
     def norm(self) -> float | None:
-        return None if self.squares is None else math.sqrt(self.squares)
+        known = self.squares is not None and math.isfinite(self.squares)
+        return math.sqrt(self.squares or 0.0) if known else None
 
     def add(self, tensor: TensorStats) -> None:
         known = self.squares is not None and tensor.norm is not None
-        self.squares = self.squares + tensor.norm**2 if known else None
+        self.squares = self.squares + tensor.norm * tensor.norm if known else None
         self.tensors, self.numel, self.size = self.tensors + 1, self.numel + tensor.numel, self.size + tensor.size
         self.broken += bool(tensor.broken)
 

@@ -92,6 +92,7 @@ def test_what_is_not_finite_is_counted_and_left_out_of_the_rest():
         (torch.full((2,), math.nan), None),
         (torch.tensor(-2.0), 2.0),
         (torch.full((4,), 1e300, dtype=torch.float64), None),
+        (torch.full((4,), 1.7e308, dtype=torch.float64), None),
         (torch.tensor([3 + 4j]), 5.0),
     ],
 )
@@ -229,7 +230,7 @@ def test_a_spectrum_on_demand_and_its_refusals(monkeypatch):
     values = {"w": draw(4, 3, 2), "b": draw(4), "n": torch.tensor([[math.nan, 1.0]]), "i": torch.ones(2, 2).int()}
     checkpoint = InMemory(values | {"big": draw(9, 9)})
     assert len(spectra.spectrum(checkpoint, "w").values) == 4
-    for name, words in (("b", "no matrix"), ("i", "no matrix"), ("n", "NaN or infinity")):
+    for name, words in (("b", "no matrix"), ("i", "no matrix"), ("n", "NaN, infinity")):
         with pytest.raises(Refusal, match=words):
             spectra.spectrum(checkpoint, name)
     monkeypatch.setattr(spectra, "LARGEST_SIDE", 8)
@@ -560,6 +561,18 @@ def test_the_report_of_an_honest_file_is_plain_data(name, tmp_path):
     assert "values" not in plain["spectra"]["spectra"][0]
     assert all(each["sentence"].endswith(".") for each in plain["verdicts"])
     assert words(found)["the same"]
+
+
+@pytest.mark.parametrize("size", [1.7e308, 1e300, 1e152, 1e110, 3e38, 1e-40, 1e-110, 1e-152, 1e-300, 5e-324])
+def test_numbers_of_any_size_are_reported_and_compared(size):
+    table = size * F.normalize(draw(40, 36).double(), dim=1)
+    values = {"w.weight": table, "queue": table, "logit_scale": torch.tensor(size), "s.state.0.exp_avg_sq": table}
+    values |= {"float.weight": table.float(), "norm.weight": table[0]}
+    plain = {name: torch.zeros_like(value) + 1 for name, value in values.items()}
+    for pair in ((values, plain), (plain, values)):
+        found = report(*map(InMemory, pair))
+        json.dumps(found.plain(), allow_nan=False)
+        json.dumps(weights.tree(found.tensors).norm, allow_nan=False)
 
 
 def test_no_verdict_speaks_of_one_who_is_not_there():
