@@ -8,10 +8,10 @@ import torch
 
 from core.data.registry import DataSet
 from core.diagnostics import embedding_health
-from core.diagnostics.embedding_health import labelled, random_spectrum, spectra, split
+from core.diagnostics.embedding_health import EmbeddingHealth, of_items
 from core.diagnostics.forces import forces
 from core.diagnostics.hardness import active_share
-from core.diagnostics.health import Reading, card
+from core.diagnostics.health import Reading
 from core.diagnostics.levels import chance_level
 from core.diagnostics.verdicts import State, Verdict, dead_margin, progress
 from core.losses.registry import LOSSES
@@ -19,8 +19,8 @@ from core.params import Params
 from core.recipe import Recipe
 from core.refusal import Refusal
 from core.runs.folder import RunFolder
+from core.runs.networks import at_random, prepared
 from core.runs.replay import moment
-from core.runs.trainer import Trainer
 from dashboard.opened import file_embeddings, open_run
 
 WORST_FIRST: tuple[State, ...] = ("bad", "watch", "info", "ok")
@@ -31,8 +31,9 @@ class Health:
     """All that the card shows.
 
     `readings` and `before` by the key of a diagnostic, the latter for the same network before its first step, empty
-    where there is none; `training`: verdicts on how the training went; `spectra`: modality -> shares, descending,
-    beside `random`; `items`: whose embeddings they are, in words; `note`: what has to be said beside the numbers.
+    where there is none; `training`: verdicts on how the training went, and whether it helped; `spectra`: modality ->
+    shares, descending, beside `random`; `items`: whose embeddings they are, in words; `note`: what has to be said
+    beside the numbers.
     """
 
     readings: Mapping[str, tuple[Reading, ...]]
@@ -64,22 +65,27 @@ def of_run(folder: str, stamp: int) -> Health:
     z = {name: torch.from_numpy(value) for name, value in run.embeddings().items()}
     if not all(len(value) == len(data) and bool(torch.isfinite(value).all()) for value in z.values()):
         raise Refusal(f"{run.path}: its embeddings are not finite numbers, one row for each item; train the run again")
-    untrained = Trainer(recipe, data, torch.device("cpu")).embed()
-    test = data.split.test
-    shown = {name: value[test] for name, value in z.items()}
-    before = card(
-        {name: value[test] for name, value in untrained.items()},
-        labelled(untrained, data),
-        split=split(untrained, data),
-    )
+    inputs = {m.name: prepared(recipe, m) for m in data.modalities}
+    found = of_items(z, at_random(recipe, data, inputs), data)
+    return of_network(found, f"{found.items} that the run never trained on", _training(run, recipe, data))
+
+
+def of_network(found: EmbeddingHealth, items: str, training: tuple[Verdict, ...] = ()) -> Health:
+    """The card of a network beside itself at random weights.
+
+    Args:
+        found: its readings.
+        items: whose embeddings they are, in words.
+        training: verdicts on how it was trained, where that is known.
+    """
     return Health(
-        readings=card(shown, labelled(z, data), before, split(z, data)),
-        before=before,
-        training=_training(run, recipe, data),
-        spectra=spectra(shown),
-        random=random_spectrum(shown),
-        items=f"{len(test)} test items that the run never trained on",
-        note=data.note,
+        readings=found.readings,
+        before=found.before,
+        training=(*training, *filter(None, [found.learned])),
+        spectra=found.spectra,
+        random=found.random,
+        items=items,
+        note=found.note,
     )
 
 

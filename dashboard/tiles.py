@@ -195,13 +195,15 @@ def _number(reading: Reading, write: Callable[[float], str], before: Reading | N
 
 
 def training_tile(health: Health) -> None:
-    """How the training went: where the loss headed, and whether the margin does anything."""
+    """How the training went: where the loss headed, whether the margin does anything, and whether it helped."""
     if not health.training:
         return
     why = (
-        "Where the loss went in the end, and for a loss with a margin whether it still asks for anything.",
+        "Where the loss went in the end, for a loss with a margin whether it still asks for anything, and whether the "
+        "network is better than at random weights.",
         "A loss that stays at the level of equal embeddings has collapsed; one that silences every pair has stopped "
-        "learning; one that grows without end has diverged.",
+        "learning; one that grows without end has diverged. *Untrained*: retrieval and probes are right no more often "
+        "than the best of three networks with random weights, beyond luck.",
         "",
     )
     sentence = " ".join(verdict.sentence for verdict in health.training)

@@ -1,7 +1,7 @@
 """The health of the embeddings of a data set: what is shown of them, and what the probes learn from."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from core.data.registry import DataSet
 from core.diagnostics.geometry import chance_spectrum, spectrum
-from core.diagnostics.health import Labelled, Reading, card
+from core.diagnostics.health import Labelled, Reading, card, learned
+from core.diagnostics.verdicts import Verdict
 
 MOST = 5_000
 
@@ -17,7 +18,8 @@ MOST = 5_000
 @dataclass(frozen=True)
 class EmbeddingHealth:
     """`readings` by the key of a diagnostic; `spectra`: modality -> shares, descending, beside `random`; `items`:
-    whose embeddings they are, in words; `note`: what has to be said beside the numbers.
+    whose embeddings they are, in words; `note`: what has to be said beside the numbers. `before`: the readings of the
+    same network at random weights, and `learned` the verdict on the difference, where there are any.
     """
 
     readings: Mapping[str, tuple[Reading, ...]]
@@ -25,6 +27,34 @@ class EmbeddingHealth:
     random: tuple[float, ...]
     items: str
     note: str
+    before: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
+    learned: Verdict | None = None
+
+
+def of_items(z: Mapping[str, Tensor], random: Sequence[Mapping[str, Tensor]], data: DataSet) -> EmbeddingHealth:
+    """The health of the test items of a data set under a network, beside the same network at random weights.
+
+    Args:
+        z: modality -> (N, D) unit rows of all items.
+        random: the same by random weights, at least one draw; the first is shown, and all have to be beaten.
+        data: with N items.
+    """
+
+    def on_test(z: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value[data.split.test] for name, value in z.items()}
+
+    shown = on_test(z)
+    draws = [card(on_test(each), labelled(each, data), split=split(each, data)) for each in random]
+    readings = card(shown, labelled(z, data), draws[0], split(z, data))
+    return EmbeddingHealth(
+        readings=readings,
+        spectra=spectra(shown),
+        random=random_spectrum(shown),
+        items=f"{len(data.split.test):,} test items",
+        note=data.note,
+        before=draws[0],
+        learned=learned(readings, draws, len(data.split.test)),
+    )
 
 
 def of_file(data: DataSet, arrays: Mapping[str, np.ndarray]) -> EmbeddingHealth:

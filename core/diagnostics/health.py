@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ from core.diagnostics.separation import Found, chance_separation, found_by_class
 from core.diagnostics.twins import ALIKE, Twins, chance_twins, twins_across, twins_of
 from core.diagnostics.verdicts import (
     THRESHOLDS,
+    Hits,
     Verdict,
     aligned,
     collapsed,
@@ -42,6 +43,7 @@ from core.diagnostics.verdicts import (
     leaks,
     separated,
     twins,
+    untrained,
 )
 
 MOST_PROBED = 2_000
@@ -49,6 +51,7 @@ MOST_CASES = 50
 WEAKEST = 5
 VOTERS = 5
 TOGETHER = "together"
+HITS = {"retrieval": "R@1", "knn": "5-NN", "linear_probe": "linear probe"}
 
 
 @dataclass(frozen=True)
@@ -303,6 +306,29 @@ def _weak(of: str, one: Found, classes: Sequence[str], over_all: Probe) -> Readi
     name = classes[one.label] if 0 <= one.label < len(classes) else f"class {one.label}"
     verdict = found_class(one.recall, one.n, over_all.chance, over_all.accuracy)
     return Reading(of + name, one.recall, over_all.chance, verdict, 1.0, (Case(one.label, one.named),))
+
+
+def learned(
+    readings: Mapping[str, tuple[Reading, ...]], random: Sequence[Mapping[str, tuple[Reading, ...]]], n: int
+) -> Verdict:
+    """Whether a network does better than at random weights, by retrieval and by the probes.
+
+    Args:
+        readings: its card.
+        random: cards of the same items, each at random weights of its own; the best of each reading counts.
+        n: how many items were asked about.
+    """
+    best: dict[tuple[str, str], float] = {}
+    for draw, key in product(random, HITS):
+        best |= {(key, each.of): max(each.value, best.get((key, each.of), 0.0)) for each in draw.get(key, ())}
+    return untrained(
+        [
+            Hits(f"{HITS[key]} {now.of}", now.value, best[key, now.of], now.chance, n)
+            for key in HITS
+            for now in readings.get(key, ())
+            if (key, now.of) in best
+        ]
+    )
 
 
 def _probe(name: str, now: Probe, before: float | None, more: str = "") -> Reading:

@@ -331,6 +331,33 @@ def separated(silhouette: float, shuffled: Sequence[float], t: Thresholds = THRE
     return Verdict("separated", "ok", text) if silhouette >= t.separated else Verdict("overlapping", "watch", text)
 
 
+@dataclass(frozen=True)
+class Hits:
+    """Shares of n items that come out right: with the weights looked at, with random ones at best, and by guessing."""
+
+    of: str
+    value: float
+    random: float
+    chance: float
+    n: int
+
+
+def untrained(readings: Sequence[Hits], t: Thresholds = THRESHOLDS) -> Verdict:
+    """Whether weights do better than random ones of the same network, in at least one reading.
+
+    A reading is better where a network that is right as often as the random one, or as guessing, would reach it by
+    luck with a probability of at most `near_chance_tail`, divided by the number of readings.
+    """
+    if not readings:
+        return Verdict("cannot tell", "info", "Without pairs or classes nothing tells trained from random weights.")
+    luck = {each.of: guessing_does_as_well(each.value, each.n, max(each.random, each.chance)) for each in readings}
+    better = [each for each in readings if luck[each.of] * len(readings) <= t.near_chance_tail]
+    best = min(readings, key=lambda each: (luck[each.of], each.random - each.value))
+    text = f"{len(better)} of {len(readings)} readings are better than at random weights; the clearest is {best.of}, "
+    text += f"{_percent(best.value)} right, random weights {_percent(best.random)}."
+    return Verdict("trained", "ok", text) if better else Verdict("untrained", "bad", text)
+
+
 def found_class(recall: float, n: int, chance: float, overall: float, t: Thresholds = THRESHOLDS) -> Verdict:
     """Whether a class is found as well as the others.
 

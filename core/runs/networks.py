@@ -16,7 +16,7 @@ from core.encoders.registry import ENCODERS, build
 from core.params import Params
 from core.recipe import Recipe
 
-SMALLEST = 1e-24
+SMALLEST, CHUNK = 1e-24, 512
 Mixer = Callable[[str, Tensor], Tensor]
 
 
@@ -84,6 +84,24 @@ class Networks(nn.Module):
             found.z.update(zip(names, on_sphere(out).chunk(len(names)), strict=True))
         return found
 
+    @torch.no_grad()
+    def look(self, inputs: Mapping[str, Tensor], items: Tensor) -> Encoded:
+        """The items and their members, encoded without dropout.
+
+        Args:
+            inputs: modality -> (N, ...) prepared items, all of them.
+            items: (n,) which ones, on the same device.
+        """
+        self.eval()
+        parts = [self.encode({name: x[part] for name, x in inputs.items()}) for part in items.split(CHUNK)]
+        return Encoded(
+            {name: torch.cat([part.z[name] for part in parts]) for name in inputs},
+            {
+                name: Bag(*map(torch.cat, zip(*(part.bags[name] for part in parts), strict=True)))
+                for name in parts[0].bags
+            },
+        )
+
     def encode_jointly(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
         """(n, D) unit embeddings from all modalities together, or None where the recipe has no joint encoder."""
         if self.joint is None:
@@ -91,3 +109,12 @@ class Networks(nn.Module):
         with self.precision(next(iter(inputs.values())).device):
             out = self.joint(inputs)
         return on_sphere(out.float())
+
+
+def at_random(recipe: Recipe, data: DataSet, inputs: Mapping[str, Tensor], draws: int = 3) -> list[dict[str, Tensor]]:
+    """Modality -> (N, D) unit embeddings of all items by untrained networks: of the recipe's seed, then of the next."""
+    found, items = [], torch.arange(len(data))
+    for draw in range(draws):
+        seeded = recipe.model_copy(update={"seed": recipe.seed + draw})
+        found.append(Networks(seeded, data, inputs).look(inputs, items).z)
+    return found

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from core.data.registry import DataSet
-from core.encoders.bags import Bag
 from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
 from core.mixing.registry import MIXINGS, Plan, Step
@@ -253,19 +252,10 @@ class Trainer:
         self.step += 1
         return {name: value.detach() for name, value in columns.items()}
 
-    @torch.no_grad()
     def look(self, items: Tensor | None = None) -> Encoded:
         """The items (all by default) and their members, encoded without augmentation or dropout."""
-        self.model.eval()
-        chosen = torch.arange(len(self.data), device=self.device) if items is None else items
-        chunks = ({name: x[part] for name, x in self.inputs.items()} for part in chosen.split(512))
-        parts = [self.model.encode(chunk) for chunk in chunks]
-        return Encoded(
-            {name: torch.cat([part.z[name] for part in parts]) for name in self.inputs},
-            {
-                name: Bag(*map(torch.cat, zip(*(part.bags[name] for part in parts), strict=True)))
-                for name in parts[0].bags
-            },
+        return self.model.look(
+            self.inputs, torch.arange(len(self.data), device=self.device) if items is None else items
         )
 
     def embed(self, items: Tensor | None = None) -> dict[str, Tensor]:

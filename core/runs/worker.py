@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from torch import Tensor
 
+from core.addresses import knobs, spell
 from core.data.loading import load
 from core.data.registry import DataSet
 from core.environment import code_version
@@ -239,7 +240,8 @@ class _Session:
         write_arrays(self.folder.path / "snapshots" / f"{self.trainer.step}.npz", self.trainer.snapshot())
 
     def _save(self) -> None:
-        state = self.trainer.state()
+        """Write the state with the recipe beside it, spelt as a link spells it: the file then says what it is."""
+        state = self.trainer.state() | {"recipe": {knob.address: spell(knob.value) for knob in knobs(self.recipe)}}
         write_atomically(self.folder.path / "checkpoint.pt", lambda file: torch.save(state, file))
 
     def _resume(self) -> None:
