@@ -129,7 +129,7 @@ def _take() -> None:
 def _written(folder: Path, place: int, given: UploadedFile) -> Path:
     """The bytes of a file under a harmless name near its own, in a folder of its own."""
     name = PurePath(given.name)
-    file = folder / str(place) / (re.sub(r"[^A-Za-z0-9_-]+", "_", name.stem)[:60] + name.suffix.lower())
+    file = folder / str(place) / (re.sub(r"[^\w ()+-]+", "_", name.stem)[:60] + name.suffix.lower())
     file.parent.mkdir()
     file.write_bytes(given.getvalue())
     return file

@@ -19,6 +19,8 @@ from core.refusal import Refusal
 COUNTED = re.compile(r"(?P<name>.*?)[\s_.:\-\[]*(?P<place>\d{1,9})\]?")
 BLOCK = 1 << 22
 UNNAMED, LOOSE = "values", "numbers"
+# Made when this is imported: the first scalar loads pandas, and the process that forks for each file should have it.
+NO_NUMBER, NO_LIST = pa.scalar(float("nan")), pa.scalar(-1, pa.int32())
 Fetch = Callable[[Sequence[int]], list[pa.ChunkedArray]]
 
 
@@ -184,11 +186,11 @@ def _loose(kept: Kept, loose: dict[str, np.ndarray]) -> None:
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """(N,) numbers, NaN where there is none; by DLPack, which needs no pandas."""
+    """(N,) numbers, NaN where there is none."""
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     if column.null_count or pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64(), safe=False).fill_null(float("nan"))
+        column = column.cast(pa.float64(), safe=False).fill_null(NO_NUMBER)
     chunks = [np.from_dlpack(chunk) for chunk in column.chunks]
     return np.concatenate(chunks) if chunks else np.empty(0)
 
@@ -204,7 +206,7 @@ def _matrix(columns: Sequence[pa.ChunkedArray], rows: int) -> np.ndarray:
 
 def _lists(column: pa.ChunkedArray) -> np.ndarray | None:
     """(N, F) float32 of lists, rows of NaN where there is none; None where their lengths differ."""
-    lengths = _numbers(pc.call_function("list_value_length", [column]).fill_null(-1))
+    lengths = _numbers(pc.call_function("list_value_length", [column]).fill_null(NO_LIST))
     given = lengths >= 0
     width = int(lengths.max(initial=0))
     if width < 1 or (lengths[given] != width).any():

@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 
 import numpy as np
 import pyarrow as pa
@@ -308,5 +309,40 @@ def test_the_reader_goes_on_after_every_bomb(tmp_path):
     file.write_bytes(dictionary_bomb())
     with pytest.raises(Refusal):
         fence.through(file, tmp_path / "out", Limits())
+    found, _ = through(packed(tmp_path, x=X.tolist()))
+    assert np.array_equal(found["x"][1], X)
+
+
+def honest(tmp_path):
+    """One small file of each kind."""
+    columns = {"image": X.tolist(), "text_0": X[:, 0], "text_1": X[:, 1], "y": np.arange(N) % 3}
+    packed(tmp_path, **columns)
+    written(tmp_path, rows("image_0,image_1,y,title", lambda i: [*X[i, :2], i % 3, f'"t {i}"']))
+    np.save(tmp_path / "mine.npy", X)
+    np.savez(tmp_path / "mine.npz", x=X, y=np.arange(N) % 3)
+    return [tmp_path / f"mine.{kind}" for kind in ("parquet", "csv", "npy", "npz")]
+
+
+def test_cut_and_flipped_tables_are_opened_or_refused_in_one_sentence(tmp_path):
+    dice, refused = random.Random(0), []
+    for file in honest(tmp_path):
+        content = file.read_bytes()
+        for turn in range(12):
+            changed = bytearray(content)
+            if turn % 3 == 0:
+                del changed[dice.randrange(len(content)) :]
+            else:
+                changed[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+            file.write_bytes(changed)
+            try:
+                Table.model_validate(fence.through(file, tmp_path / f"{file.suffix}-{turn}", Limits()))
+            except Refusal as error:
+                refused.append(str(error))
+    assert len(refused) > 12
+    assert [sentence for sentence in refused if "\n" in sentence or len(sentence) > 400] == []
+
+
+def test_a_system_that_cannot_fork_reads_a_table_in_a_fresh_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(fence, "forks", lambda: False)
     found, _ = through(packed(tmp_path, x=X.tolist()))
     assert np.array_equal(found["x"][1], X)
