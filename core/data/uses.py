@@ -109,7 +109,8 @@ class Reading(BaseModel):
             yield f"{n:,} {'row was' if n == 1 else 'rows were'} left out: {why} in {quote(column)}."
         for column in self.columns:
             if column.form == "image" and column.gaps and column.name in self.uses.modalities:
-                yield f"{column.gaps:,} pictures of {quote(column.name)} are blank or cannot be read."
+                plural = "picture of {} is" if column.gaps == 1 else "pictures of {} are"
+                yield f"{column.gaps:,} {plural.format(quote(column.name))} blank or cannot be read."
 
     def _left(self, quote: Quote) -> str:
         used = {*self.uses.modalities, self.uses.labels, self.uses.names}

@@ -1,8 +1,11 @@
 """Embeddings that are brought: what is made of a file, what is said of it, and what a change of it makes."""
 
+import io
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 from pyarrow import parquet
 
 from core.checkpoints import fence
@@ -201,6 +204,20 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     with pytest.raises(Refusal, match=r"is no \.npy"):
         bring([tmp_path / "bad.npy"])
     assert [folder.name for folder in (home() / "tables").iterdir() if folder.name.startswith(".")] == []
+
+
+def test_pictures_of_a_table_are_thumbnails(tmp_path):
+    shown = io.BytesIO()
+    Image.new("RGB", (64, 64), (0, 128, 255)).save(shown, "PNG")
+    cells = [{"bytes": shown.getvalue(), "path": "a.png"}] * (N - 1) + [{"bytes": b"", "path": "b.png"}]
+    digest = bring([table(tmp_path / "mine.parquet", x=X, image=cells)])
+    data = load(Npz(digest=digest))
+    assert [(m.name, m.form) for m in data.modalities] == [("x", "vector"), ("image", "image")]
+    assert data.thumbnails is not None
+    assert data.thumbnails[0, 16, 16].tolist() == [0, 128, 255, 255]
+    found = reading(digest)
+    assert found is not None
+    assert "1 picture of 'image' is blank or cannot be read." in found.aloud()
 
 
 def test_modalities_may_have_the_names_that_numpy_keeps_for_itself(tmp_path):
