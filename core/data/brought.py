@@ -152,7 +152,7 @@ def _keep(files: tuple[str, ...], key: str, columns: tuple[Column, ...], more: i
     values = values if whole else {name: _rows(each, good) for name, each in values.items()}
     arrays = {modality: values[column] for column, modality in uses.modalities.items()}
     extra = _beside(values, uses)
-    digest = npz.add(_packed({name: _array(each) for name, each in arrays.items()} | extra))
+    digest = npz.add(packed({name: _array(each) for name, each in arrays.items()} | extra))
     places = {name: _places(each) for name, each in arrays.items() if _is_vector(each)}
     found = Reading(
         files=files,
@@ -271,7 +271,7 @@ def _array(values: Any) -> np.ndarray:
     return np.array([text[:most] for text in values])
 
 
-def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of an .npz, the same for the same arrays; unlike `numpy.savez` for any name."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
