@@ -167,18 +167,23 @@ def relatives(entry: LossEntry) -> None:
     said = f"{kin(entry)} of the {len(LOSSES)} losses {verb} a step away." if own or back else "None is named."
     st.markdown(f"**Who are its relatives?**\n\n:small[{said}]")
     every = [*own, *back]
-    _relatives(every[:FEW], 0)
+    _told(every[:FEW])
     if len(every) > FEW:
         with st.expander(f"{len(every) - FEW} more"):
-            _relatives(every[FEW:], FEW)
+            _told(every[FEW:])
+    if every:
+        place = f"relatives_{entry.key}"
+
+        def chosen() -> None:
+            if key := st.session_state[place]:
+                open_loss(key)
+
+        names = {key: LOSSES[key].title for key, _ in every}
+        st.pills("Open one", list(names), format_func=names.__getitem__, key=place, on_change=chosen)
 
 
-def _relatives(each: list[tuple[str, str]], start: int) -> None:
-    for place, (key, text) in enumerate(each, start):
-        with st.container(gap=None):
-            name = LOSSES[key].title
-            st.button(name, key=f"relative_{place}_{key}", type="tertiary", on_click=open_loss, args=(key,))
-            st.markdown(f":small[{text}]")
+def _told(each: list[tuple[str, str]]) -> None:
+    st.markdown("\n".join(f"- :small[**{LOSSES[key].title}**: {text}]" for key, text in each))
 
 
 def about(p: Params) -> None:
