@@ -179,7 +179,7 @@ def relatives(entry: LossEntry) -> None:
                 open_loss(key)
 
         names = {key: LOSSES[key].title for key, _ in every}
-        st.pills("Open one", list(names), format_func=names.__getitem__, key=place, on_change=chosen)
+        st.pills("Open one", list(names), format_func=names.__getitem__, key=place, on_change=chosen, wrap=True)
 
 
 def _told(each: list[tuple[str, str]]) -> None:
