@@ -9,6 +9,10 @@ its own temperature or margin. What does not cancel, as a share of both, is the 
 It needs the items that were trained on (on others the pull is larger), a training that came to rest and did not learn
 its items by heart (then hardly anyone feels a force), and a loss of pairs. Where any of it is missing no candidate is
 at rest, or several are alike, and the answer is *not sure*.
+
+The two thresholds were set on 21 losses and settings trained by linear towers on pairs of views of mfeat, batch 128. Of
+(fou, zer) 15 of the 21 are named rightly from their training items and 6 are not sure; of (zer, mor) 6 and 15; none is
+named wrongly. From held-out items 4 of 42 are named, rightly. MLP towers, which learn (fou, zer) by heart, are not sure.
 """
 
 import itertools
@@ -30,13 +34,13 @@ from core.diagnostics.verdicts import THRESHOLDS, guessing_does_as_well
 from core.streams import stream
 
 Family = Literal["softmax", "hinge", "logistic", "contrastive"]
-SEEN = 8_192
+SEEN = 4_096
 FEWEST = 64
 MODES = 64
 FELT = 30
 ONE_POINT = 0.99
 AT_REST = 0.10
-AHEAD = 1.15
+AHEAD = 1.2
 ALIKE = 1.25
 Batch = Annotated[int, Field(ge=8, le=4096, title="Batch", description="How many items were told apart at once.")]
 
@@ -121,11 +125,16 @@ CANDIDATES: tuple[Candidate, ...] = (
 )
 
 
-def _batches(n: int, batch: int, seed: int) -> list[Tensor]:
-    """Items in batches, each epoch in an order of its own, until about `SEEN` were seen."""
-    epochs = max(1, math.ceil(SEEN / n))
-    orders = [torch.randperm(n, generator=stream(seed, "guess", epoch)) for epoch in range(epochs)]
-    return [part for order in orders for part in order.split(batch) if len(part) == batch][: max(1, SEEN // batch)]
+def _halves(n: int, batch: int, seed: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Items in batches, twice about half of `SEEN`; each epoch has an order of its own and belongs to one half."""
+    epochs = max(1, math.ceil(SEEN / 2 / n))
+
+    def half(first: int) -> list[Tensor]:
+        orders = [torch.randperm(n, generator=stream(seed, "guess", first + 2 * k)) for k in range(epochs)]
+        parts = [part for order in orders for part in order.split(batch) if len(part) == batch]
+        return parts[: max(1, SEEN // 2 // batch)]
+
+    return half(0), half(1)
 
 
 def unrest(a: Array, b: Array, *, batch: Batch = 128, seed: int = 0) -> tuple[Unrest, ...]:
@@ -148,31 +157,42 @@ def unrest(a: Array, b: Array, *, batch: Batch = 128, seed: int = 0) -> tuple[Un
     if x.shape != y.shape or len(x) < 16:
         raise ValueError(f"got embeddings of shapes {tuple(x.shape)} and {tuple(y.shape)}; pair 16 rows or more")
     modes = [torch.linalg.svd(z, full_matrices=False)[2][:MODES].T for z in (x, y)]
-    sums = [[[torch.zeros(x.shape[1], m.shape[1]).to(x) for m in modes] for _ in range(2)] for _ in CANDIDATES]
+    sums = torch.zeros(len(CANDIDATES), 2, 2, 2, x.shape[1], modes[0].shape[1], dtype=x.dtype, device=x.device)
     felt = torch.zeros(len(CANDIDATES), len(x), dtype=torch.float64, device=x.device)
-    for items in _batches(len(x), min(batch, len(x) // 2), seed):
-        p, q = x[items.to(x.device)], y[items.to(x.device)]
-        scores, seen = p @ q.T, (p @ modes[0], q @ modes[1])
-        for candidate, parts, count in zip(CANDIDATES, sums, felt, strict=True):
-            force = candidate.force(scores)
-            count[items.to(x.device)] += force.abs().sum(dim=1).double()
-            for half, part in zip(parts, (force.clamp(max=0), force.clamp(min=0)), strict=True):
-                for side, (own, moved) in enumerate(((p, part @ q), (q, part.T @ p))):
-                    along = moved - (moved * own).sum(dim=1, keepdim=True) * own
-                    half[side] += along.T @ seen[side]
+    for half, batches in enumerate(_halves(len(x), min(batch, len(x) // 2), seed)):
+        for items in batches:
+            _gather(x, y, items.to(x.device), modes, sums[:, half], felt)
     enough = felt.sum(dim=1).square() >= FELT * felt.square().sum(dim=1).clamp(min=1e-30)
     return tuple(
         Unrest(c.family, c.setting, _share(*parts) if some else math.nan)
-        for c, parts, some in zip(CANDIDATES, sums, enough.tolist(), strict=True)
+        for c, parts, some in zip(CANDIDATES, sums.flatten(3), enough.tolist(), strict=True)
     )
 
 
-def _share(pull: list[Tensor], push: list[Tensor]) -> float:
-    def size(parts: list[Tensor]) -> float:
-        return math.sqrt(math.fsum(float(part.square().sum()) for part in parts))
+def _gather(x: Tensor, y: Tensor, items: Tensor, modes: list[Tensor], sums: Tensor, felt: Tensor) -> None:
+    """Add a batch's t_i z_i^T, on the leading modes of z, to the sums (candidate, pull or push, side, D, modes)."""
+    p, q = x[items], y[items]
+    scores, seen = p @ q.T, (p @ modes[0], q @ modes[1])
+    for candidate, parts, count in zip(CANDIDATES, sums, felt, strict=True):
+        force = candidate.force(scores)
+        count[items] += force.abs().sum(dim=1).double()
+        for half, part in zip(parts, (force.clamp(max=0), force.clamp(min=0)), strict=True):
+            for side, (own, moved) in enumerate(((p, part @ q), (q, part.T @ p))):
+                along = moved - (moved * own).sum(dim=1, keepdim=True) * own
+                half[side] += along.T @ seen[side]
 
-    gross = size(pull) + size(push)
-    return size([one + other for one, other in zip(pull, push, strict=True)]) / gross if gross > 1e-9 else math.nan
+
+def _share(one: Tensor, other: Tensor) -> float:
+    """|pull + push| / (|pull| + |push|) of sums (pull or push, sides, all entries) from two draws of the batches.
+
+    A length is the root of the inner product of the two, in which the accidents of either are no part.
+    """
+
+    def size(a: Tensor, b: Tensor) -> float:
+        return math.sqrt(max(0.0, float((a.double() * b.double()).sum())))
+
+    gross = size(one[0], other[0]) + size(one[1], other[1])
+    return size(one.sum(dim=0), other.sum(dim=0)) / gross if gross > 1e-9 else math.nan
 
 
 @diagnostic(

@@ -65,19 +65,25 @@ def test_unrest_is_the_gradient_of_a_last_layer_over_its_two_halves(monkeypatch)
     lengths = torch.linspace(0.5, 4, 40, dtype=torch.float64)[:, None]
     h = unit(40, 6, 1, torch.float64) + 0.5, lengths * unit(40, 6, 2, torch.float64)
     layers = [torch.eye(6, dtype=torch.float64, requires_grad=True) for _ in h]
-    batches = guessing._batches(40, 16, seed=0)
-    assert [len(part) for part in batches] == [16] * 6
+    drawn = guessing._halves(40, 16, seed=0)
+    assert [[len(part) for part in half] for half in drawn] == [[16] * 3] * 2
     for candidate, found in zip(CANDIDATES, unrest(*h, batch=16), strict=True):
-        halves = [[torch.zeros(6, 6, dtype=torch.float64) for _ in h] for _ in range(2)]
-        for items in batches:
-            x, y = (F.normalize(each[items] @ layer.T, dim=1) for each, layer in zip(h, layers, strict=True))
-            force = candidate.force((x @ y.T).detach())
-            for half, part in zip(halves, (force.clamp(max=0), force.clamp(min=0)), strict=True):
-                found_here = torch.autograd.grad((part * (x @ y.T)).sum(), layers, retain_graph=True)
-                for so_far, more in zip(half, found_here, strict=True):
-                    so_far += more
-        pull, push = (torch.cat(half) for half in halves)
-        assert found.share == pytest.approx(float((pull + push).norm() / (pull.norm() + push.norm())), abs=1e-9)
+        pulled, pushed = ([through(layers, h, batches, candidate, k) for batches in drawn] for k in (0, 1))
+        net = [pull + push for pull, push in zip(pulled, pushed, strict=True)]
+        size = [max(0.0, float((one * other).sum())) ** 0.5 for one, other in (net, pulled, pushed)]
+        assert found.share == pytest.approx(size[0] / (size[1] + size[2]), abs=1e-9)
+
+
+def through(layers, h, batches, candidate, sign: int) -> torch.Tensor:
+    """The gradient of both layers, one under the other, from the pull (0) or the push (1) of a candidate."""
+    total = torch.zeros(12, 6, dtype=torch.float64)
+    for items in batches:
+        x, y = (F.normalize(each[items] @ layer.T, dim=1) for each, layer in zip(h, layers, strict=True))
+        scores = x @ y.T
+        force = candidate.force(scores.detach())
+        part = force.clamp(min=0) if sign else force.clamp(max=0)
+        total += torch.cat(torch.autograd.grad((part * scores).sum(), layers))
+    return total
 
 
 def test_a_force_that_few_feel_says_nothing():
