@@ -4,14 +4,21 @@ from typing import Any
 
 import streamlit as st
 
+from core.addresses import read
 from core.checkpoints import fence
+from core.checkpoints.embedding import Embedded, as_file
+from core.checkpoints.opened import open_checkpoint
+from core.data import npz
+from core.data.loading import load
 from core.diagnostics.verdicts import Verdict
 from core.home import home
+from core.refusal import Refusal
 from dashboard import compare_panels, weights_panels
+from dashboard import embedded as embed_view
 from dashboard.compare_view import both, steps_of
 from dashboard.controls import option
 from dashboard.health import Health, worst
-from dashboard.link import view
+from dashboard.link import plain, replace, view
 from dashboard.opened import open_run, readable
 from dashboard.panel import chip
 from dashboard.picker import candidates, finished, label
@@ -86,6 +93,36 @@ def weights(key: str) -> None:
     weights_panels.table(seen)
     weights_panels.spectrum(key, seen)
     weights_panels.save(seen)
+
+
+def embedded(key: str) -> None:
+    """A checkpoint at work on the data that it fits: its health card beside random weights; else what is needed."""
+    open_checkpoint(key)
+    try:
+        names = {digest: load(each.recipe.data).title for digest, each in embed_view.fitting(key).items()}
+        now = view().inspect.on if view().inspect.on in names else next(iter(names), "")
+        if len(names) > 1:
+            now = option("inspect.on", "Run on", list(names), now, names=names, roomy=True)
+        seen = embed_view.on(key, now)
+    except Refusal as error:
+        st.markdown(f"It embeds nothing here yet. {plain(str(error))}.")
+        return
+    card(plain(title(key)), seen.health)
+    st.markdown("\n".join(f"- :small[{plain(text)}]" for text in seen.found.said))
+    st.button(
+        "Open them as a file of embeddings",
+        icon=":material/file_open:",
+        type="tertiary",
+        help="For their map, and for what is left when a modality is missing.",
+        key="embeddings_out",
+        on_click=_as_file,
+        args=(seen.found,),
+    )
+
+
+def _as_file(found: Embedded) -> None:
+    link = {"data.kind": "npz", "data.digest": npz.add(as_file(found)), "inspect.of": "file", "at": "-1"}
+    replace(read(link, view())[0])
 
 
 def weights_changed(key: str) -> None:

@@ -202,8 +202,8 @@ def training_tile(health: Health) -> None:
         "Where the loss went in the end, for a loss with a margin whether it still asks for anything, and whether the "
         "network is better than at random weights.",
         "A loss that stays at the level of equal embeddings has collapsed; one that silences every pair has stopped "
-        "learning; one that grows without end has diverged. *Untrained*: retrieval and probes are right no more often "
-        "than the best of three networks with random weights, beyond luck.",
+        "learning; one that grows without end has diverged. *Untrained*: retrieval and probes are right no more often, "
+        "beyond luck, than the same network at random weights, the best of its draws.",
         "",
     )
     sentence = " ".join(verdict.sentence for verdict in health.training)

@@ -149,11 +149,14 @@ class Inspect(Params):
     of: Literal["run", "file", "checkpoint"] = Field(
         "run", title="Health of", description="A run of yours, the file in `data`, or a checkpoint by its hash."
     )
-    part: Literal["health", "steps", "compare"] = Field("health", title="Part", description="What is asked of it.")
+    part: Literal["health", "embed", "steps", "compare"] = Field(
+        "health", title="Part", description="What is asked of it."
+    )
     key: str = Field("", pattern=r"^([0-9a-f]{64})?$", title="Checkpoint", description="Hash of its content.")
     other: str = Field(
         "", pattern=r"^[0-9a-f]{0,64}$", title="Compared with", description="A run, a file or a checkpoint of its kind."
     )
+    on: str = Field("", pattern=r"^[0-9a-f]{0,64}$", title="Run on", description="Digest of the data to embed.")
     tensor: str = Field("", max_length=400, title="Matrix", description="Whose singular values are drawn.")
 
 

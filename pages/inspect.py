@@ -38,6 +38,7 @@ def of_a_checkpoint() -> Parts:
     key = view().inspect.key
     return {
         "health": ("What is in it?", lambda: inspected.weights(key)),
+        "embed": ("What does it embed?", lambda: inspected.embedded(key)),
         "compare": (CHANGED, lambda: inspected.weights_changed(key)),
     }
 
