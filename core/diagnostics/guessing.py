@@ -12,7 +12,8 @@ at rest, or several are alike, and the answer is *not sure*.
 
 The two thresholds were set on 21 losses and settings trained by linear towers on pairs of views of mfeat, batch 128. Of
 (fou, zer) 15 of the 21 are named rightly from their training items and 6 are not sure; of (zer, mor) 6 and 15; none is
-named wrongly. From held-out items 4 of 42 are named, rightly. MLP towers, which learn (fou, zer) by heart, are not sure.
+named wrongly. From held-out items 4 of 42 are named, rightly. MLP towers under CLIP's loss, which learn (fou, zer) by
+heart, are not sure.
 """
 
 import itertools
