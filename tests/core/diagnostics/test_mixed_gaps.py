@@ -10,7 +10,7 @@ from core.diagnostics.mixed_gaps import Setting, activity, averaged, made, plan_
 from core.mixing.dmm import DMM
 from core.streams import stream
 
-BATCHES, LAMBDAS = 20, 100
+BATCHES, LAMBDAS = 10, 100
 # Mean over 40 other batches and sd of one, of: clean active, clean zero, mixed active, mixed partner, mixed zero.
 TABLE = {
     0.2: ((0.499, 0.007), (0, 0), (0.411, 0.014), (0.647, 0.035), (0, 0)),
@@ -49,7 +49,7 @@ def test_the_shares_are_those_of_the_table(rho: float):
 
 @pytest.mark.parametrize("rule", OTHER_RULES)
 def test_other_rules_wake_more_or_fewer(rule: str):
-    """The table has one batch; our twenty must contain it within four sd of one, as estimated from them."""
+    """The table has one batch; our ten must contain it within four sd of one, as estimated from them."""
     s = Setting(closeness=0.7, rule=rule)
     rows = []
     for draw in range(BATCHES):
@@ -66,7 +66,7 @@ SOFTMAX = {0.5: (0.19, 0.78, 0.042, 0.152), 0.7: (1.4e-2, 0.30, 3.0e-3, 4.5e-2),
 
 @pytest.mark.parametrize("rho", SOFTMAX)
 def test_a_softmax_is_woken(rho: float):
-    """The table has one batch; our twenty must contain it within four sd of one, as estimated from them."""
+    """The table has one batch; our ten must contain it within four sd of one, as estimated from them."""
     s = Setting(family="softmax", closeness=rho)
     rows = []
     for draw in range(BATCHES):

@@ -18,6 +18,7 @@ from core.experiments.command import run, settings
 from core.experiments.folder import ExperimentFolder
 from core.refusal import Refusal
 
+PATIENCE = 0.02
 SHORT = ["--seeds", "2", "--configurations", "1", "--steps", "3", "--arms", "base,dmm"]
 
 
@@ -51,17 +52,18 @@ def test_the_last_line_is_the_outcome_and_a_second_call_trains_nothing(tmp_path,
 
 def test_a_killed_command_leaves_no_one_working_and_goes_on_to_the_same_results(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    line = [sys.executable, "-m", "core", *words(cut, "--steps", "60")]
+    line = [sys.executable, "-m", "core", *words(cut, "--steps", "40")]
     first = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(cut.rglob("tuning-*.json")) and time.monotonic() < deadline:
         assert first.poll() is None
+        time.sleep(PATIENCE)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     assert not (cut / "results.json").exists()
     again = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    straight = [sys.executable, "-m", "core", *words(whole, "--steps", "60")]
+    straight = [sys.executable, "-m", "core", *words(whole, "--steps", "40")]
     subprocess.run(straight, cwd=ROOT, capture_output=True, check=True)
     assert results_of(cut) == results_of(whole)
 
@@ -72,6 +74,7 @@ def test_control_c_is_answered_and_what_is_finished_stays(tmp_path):
     deadline = time.monotonic() + 60
     while not (tmp_path / "run" / "log" / "base.txt").exists() and time.monotonic() < deadline:
         assert running.poll() is None
+        time.sleep(PATIENCE)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130
