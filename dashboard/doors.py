@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
 import streamlit as st
@@ -88,17 +88,19 @@ def _gone(run: RunFolder) -> None:
 def a_file() -> None:
     """Take embeddings in; they become the data of the link, to be read here and trained on by Play."""
     st.markdown("**Your own embeddings**")
-    st.file_uploader(
+    given = st.file_uploader(
         f"{', '.join(TABLES[:-1])} or {TABLES[-1]}",
         type=[suffix[1:] for suffix in TABLES],
         accept_multiple_files=True,
         key=f"file_{st.session_state.get('dropped', 0)}",
         max_upload_size=LARGEST_MB,
-        on_change=_take,
         help="Arrays, lists, or columns such as image_0, image_1 are modalities, with a row for each item; labels, "
         "names and pictures if you have them. Drop several files at once if they hold the same items, such as one "
         ".npy for each modality. They stay on this machine.",
     )
+    if given:
+        _take(given)
+        st.rerun()
     if said := st.session_state.pop("file_said", ""):
         st.error(said)
     digest = getattr(view().data, "digest", "")
@@ -113,15 +115,11 @@ def a_file() -> None:
                 st.switch_page("../pages/play.py")
 
 
-def _take() -> None:
+def _take(given: Sequence[UploadedFile]) -> None:
     """Take in all that was dropped at once; the uploader is then empty for the next."""
-    dropped = st.session_state.get("dropped", 0)
-    given = st.session_state[f"file_{dropped}"]
-    if not given:
-        return
-    st.session_state["dropped"] = dropped + 1
+    st.session_state["dropped"] = st.session_state.get("dropped", 0) + 1
     names = code(", ".join(each.name for each in given))
-    with tempfile.TemporaryDirectory(prefix="pushpull-") as folder:
+    with st.spinner(f"Reading {names} ..."), tempfile.TemporaryDirectory(prefix="pushpull-") as folder:
         files = [_written(Path(folder), place, each) for place, each in enumerate(given)]
         _open_brought(names, lambda: brought.bring(files))
 

@@ -35,35 +35,34 @@ def _form(digest: str, found: Reading, changed: Changed) -> None:
     blocks = [column for column in found.columns if column.form in ("vector", "image", "text")]
     place = f"use_{digest[:12]}"
 
-    def send() -> None:
-        said = st.session_state
-        names = {column.name: said[f"{place}_{at}"].strip() for at, column in enumerate(blocks[:CHANGED])}
-        kept = {name: found.uses.modalities[name] for name in found.uses.modalities if name not in names}
-        uses = Uses(
-            modalities={name: called for name, called in names.items() if called} | kept,
-            labels=said[f"{place}_labels"],
-            names=said[f"{place}_names"],
-        )
-        changed(digest, found, uses)
-
     with st.form(place, border=False):
-        _choice("Labels", single, found.uses.labels, f"{place}_labels")
-        _choice("Names of the rows", single, found.uses.names, f"{place}_names")
+        labels = _choice("Labels", single, found.uses.labels, f"{place}_labels")
+        named = _choice("Names of the rows", single, found.uses.names, f"{place}_names")
         st.markdown("**Modalities** :small[by the name that each shall have; without one it is left out]")
-        for at, column in enumerate(blocks[:CHANGED]):
-            st.text_input(
-                f"{plain(column.name)}, {_shape(column)}",
-                value=found.uses.modalities.get(column.name, ""),
-                key=f"{place}_{at}",
-                placeholder="left out",
-                max_chars=32,
-            )
-        st.form_submit_button("Read it so", icon=":material/check:", on_click=send)
+        names = {column.name: _field(column, found.uses, f"{place}_{at}") for at, column in enumerate(blocks[:CHANGED])}
+        if st.form_submit_button("Read it so", icon=":material/check:"):
+            kept = {name: called for name, called in found.uses.modalities.items() if name not in names}
+            modalities = {name: called for name, called in names.items() if called} | kept
+            with st.spinner("Reading it so ..."):
+                changed(digest, found, Uses(modalities=modalities, labels=labels, names=named))
+            st.rerun()
 
 
-def _choice(label: str, columns: Sequence[str], chosen: str, key: str) -> None:
+def _field(column: Column, uses: Uses, key: str) -> str:
+    """The name that the modality of a column shall have; empty where it is left out."""
+    given = st.text_input(
+        f"{plain(column.name)}, {_shape(column)}",
+        value=uses.modalities.get(column.name, ""),
+        key=key,
+        placeholder="left out",
+        max_chars=32,
+    )
+    return given.strip()
+
+
+def _choice(label: str, columns: Sequence[str], chosen: str, key: str) -> str:
     options = ["", *columns]
-    st.selectbox(label, options, index=options.index(chosen), format_func=lambda name: name or "none", key=key)
+    return st.selectbox(label, options, index=options.index(chosen), format_func=lambda name: name or "none", key=key)
 
 
 def _shape(column: Column) -> str:
