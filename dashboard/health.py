@@ -54,6 +54,13 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return min(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.state))
 
 
+def tally(verdicts: Sequence[Verdict], well: str) -> Verdict:
+    """How many verdicts ask for a look, in the state of the worst; `well` where none does."""
+    bad, watch = (sum(verdict.state == state for verdict in verdicts) for state in ("bad", "watch"))
+    said = [f"{bad} bad" if bad else "", f"{watch} to watch" if watch else ""]
+    return Verdict(", ".join(filter(None, said)) or well, worst(verdicts).state if bad or watch else "ok", "")
+
+
 @st.cache_resource(max_entries=20, show_spinner="Reading the health of this run ...")
 def of_run(folder: str, stamp: int) -> Health:
     """The health of a finished run, on its test items; `stamp` changes where the run was trained anew.

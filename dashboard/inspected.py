@@ -10,14 +10,13 @@ from core.checkpoints.embedding import Embedded, as_file
 from core.checkpoints.opened import open_checkpoint
 from core.data import npz
 from core.data.loading import load
-from core.diagnostics.verdicts import Verdict
 from core.home import home
 from core.refusal import Refusal
 from dashboard import compare_panels, weights_panels
 from dashboard import embedded as embed_view
 from dashboard.compare_view import both, steps_of
 from dashboard.controls import option
-from dashboard.health import Health, worst
+from dashboard.health import Health, tally
 from dashboard.link import plain, replace, view
 from dashboard.opened import open_run, readable
 from dashboard.panel import chip
@@ -29,10 +28,7 @@ from dashboard.weights_view import looked_into, title
 def headline(name: str, health: Health) -> None:
     """What is open, and how many readings ask for a look."""
     verdicts = health.verdicts()
-    bad, watch = (sum(verdict.state == state for verdict in verdicts) for state in ("bad", "watch"))
-    said = [f"{bad} bad" if bad else "", f"{watch} to watch" if watch else ""]
-    summary = Verdict(", ".join(filter(None, said)) or "healthy", worst(verdicts).state if bad or watch else "ok", "")
-    st.markdown(f"**{name}** {chip(summary)}")
+    st.markdown(f"**{name}** {chip(tally(verdicts, 'healthy'))}")
     st.markdown(f":small[{len(verdicts)} readings of {health.items}. {health.note}]")
 
 

@@ -13,7 +13,7 @@ from dashboard import words
 from dashboard.charts.sizes import sizes
 from dashboard.charts.xy import Curve, lines
 from dashboard.controls import option
-from dashboard.health import worst
+from dashboard.health import tally
 from dashboard.link import code, plain, view
 from dashboard.panel import chip, panel, show
 from dashboard.weights_view import branches, spectrum_of
@@ -23,10 +23,7 @@ TABLE_HEIGHT = 320
 
 def headline(name: str, seen: Report) -> None:
     """Whose checkpoint it is, and how many findings ask for a look."""
-    bad, watch = (sum(each.state == state for each in seen.verdicts) for state in ("bad", "watch"))
-    said = [f"{bad} bad" if bad else "", f"{watch} to watch" if watch else ""]
-    summary = Verdict(", ".join(filter(None, said)) or "nothing odd", worst(seen.verdicts).state, "")
-    st.markdown(f"**{plain(name)}** {chip(summary)}")
+    st.markdown(f"**{plain(name)}** {chip(tally(seen.verdicts, 'nothing odd'))}")
     kind = seen.recognition.title if seen.recognition.family else "Not sure which library wrote it"
     numbers = sum(each.numel for each in seen.tensors)
     st.markdown(
