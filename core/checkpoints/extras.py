@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.checkpoints.embedding import BESIDE, Embedded, finite, shapes_of, whole
+from core.checkpoints.embedding import Embedded, finite, shapes_of, whole
 from core.checkpoints.families import Recognition, counted, quoted, recognise
 from core.checkpoints.opened import Checkpoint
 from core.data.emoji import Emoji
@@ -29,7 +29,7 @@ from core.environment import ROOT
 from core.refusal import Refusal
 
 TRAIN, TEST, CHUNK = 200, 150, 50
-HEADS = ("head", "projector", "predictor")
+SECOND, SPARE = ("queue", "teacher", "optimiser"), ("head", "projector", "predictor", "temperature")
 Encode = Callable[[nn.Module, Any], Tensor]
 # Layout as it is recognised -> names under which timm has such networks.
 TIMM = {
@@ -139,10 +139,10 @@ def _embedded(networks: list[nn.Module], data: DataSet, how: Mapping[str, Encode
 
 
 def _inside(checkpoint: Checkpoint, found: Recognition, inside: str = "") -> dict[str, str]:
-    """Name in the library's network -> name in the file, without what is beside it."""
+    """Name in the library's network -> name in the file, without a queue, a teacher and an optimiser."""
     role = found.role_of()
     named = {bare.removeprefix(inside): name for name, bare in found.bare.items() if bare.startswith(inside)}
-    return {bare: name for bare, name in named.items() if role[name] not in BESIDE}
+    return {bare: name for bare, name in named.items() if role[name] not in SECOND}
 
 
 def _choose(
@@ -159,7 +159,7 @@ def _choose(
         with torch.device("meta"):
             wanted = {name: tuple(value.shape) for name, value in build(model).state_dict().items()}
         tried += 1
-        over = [name for bare, name in names.items() if bare not in wanted and role[name] not in HEADS]
+        over = [name for bare, name in names.items() if bare not in wanted and role[name] not in SPARE]
         if not over and all(name in names and shapes[names[name]] == shape for name, shape in wanted.items()):
             return model, {name: names[name] for name in wanted}
     raise Refusal(
