@@ -28,8 +28,13 @@ def teach() -> None:
 
 def of_a_file() -> Parts:
     p, name = view().data, getattr(view().data, "digest", "")
+
+    def health() -> None:
+        inspected.card(f"File {name[:8]}", of_file(p))
+        inspected.guessed(p)
+
     return {
-        "health": ("Is it healthy?", lambda: inspected.card(f"File {name[:8]}", of_file(p))),
+        "health": ("Is it healthy?", health),
         "compare": (CHANGED, lambda: inspected.changed("file", name)),
     }
 

@@ -14,6 +14,7 @@ from core.data import npz
 from core.data.loading import load
 from core.diagnostics.choosing import CRITERIA, choose, measure
 from core.diagnostics.comparing import compare
+from core.diagnostics.guessing import guess
 from dashboard import compare_view, weights_view
 from dashboard.words import number, share
 from tests.dashboard.apps import SMALL, link_of, opened, recipe_of, seen, train, well
@@ -143,6 +144,20 @@ def test_files_of_different_lengths_are_not_compared():
     assert [each.value for each in app.error] == [
         "The first has 40 items and the second 60; expected the same items, row by row: choose another"
     ]
+
+
+def test_the_guess_of_the_loss_is_that_of_the_diagnostic_and_may_be_not_sure():
+    z, written = {"image": unit(80, 8, 1), "text": unit(80, 8, 2)}, io.BytesIO()
+    np.savez(written, **z)
+    app = well(
+        opened("inspect", {"data.kind": "npz", "data.digest": npz.add(written.getvalue()), "inspect.of": "file"})
+    )
+    found = guess(z["image"], z["text"])
+    shown = text(app)
+    assert found.family is None
+    assert "**Which loss made it?** :gray-badge[not sure]" in shown
+    for sentence in found.evidence:
+        assert sentence in shown
 
 
 def test_the_steps_of_a_run_are_ranked_and_held_against_the_labels():
