@@ -231,10 +231,17 @@ def _start() -> subprocess.Popen[str]:
         env=_least_environment(),
         text=True,
     )
-    atexit.register(process.kill)
+    atexit.register(_end, process)
     assert process.stdout is not None
     process.stdout.readline()
     return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Stop a reader, and close the pipes to it."""
+    process.kill()
+    with process:
+        pass
 
 
 def _least_environment() -> dict[str, str]:
