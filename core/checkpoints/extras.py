@@ -90,9 +90,14 @@ def embed(checkpoint: Checkpoint) -> Embedded:
     return extra.run(checkpoint, found)
 
 
+def evenly(items: Tensor, most: int) -> Tensor:
+    """At most so many of the items, at even distances."""
+    return items[torch.linspace(0, len(items) - 1, min(most, len(items)), dtype=torch.float64).round().long()]
+
+
 def some(data: DataSet) -> DataSet:
-    """The first training and test items alone: networks of this size are slow."""
-    parts = data.split.train[:TRAIN], data.split.test[:TEST]
+    """Training and test items, evenly chosen: networks of this size are slow."""
+    parts = evenly(data.split.train, TRAIN), evenly(data.split.test, TEST)
     rows = torch.cat(parts).sort().values
 
     def values(given: Tensor | tuple[str, ...]) -> Any:

@@ -19,6 +19,7 @@ from core.data.loading import load
 from core.environment import ROOT
 from core.refusal import Refusal
 
+SIZE = {"train": extras.TRAIN, "test": extras.TEST}
 WIDTH, CONFIG = 4, {"input_size": (3, 8, 8), "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
 
 
@@ -83,7 +84,8 @@ def test_the_first_network_of_timm_that_fits_embeds_pictures_with_the_numbers_of
     assert os.environ["HF_HUB_OFFLINE"] == "1"
     assert "'vit_small' of timm" in found.said[0]
     emoji = load(Emoji(modalities=("noto", "twemoji")))
-    rows = torch.cat([emoji.split.train[: extras.TRAIN], emoji.split.test[: extras.TEST]]).sort().values
+    parts = {name: extras.evenly(getattr(emoji.split, name), most) for name, most in SIZE.items()}
+    rows = torch.cat(list(parts.values())).sort().values
     mean, std = (torch.tensor(CONFIG[name])[:, None, None] for name in ("mean", "std"))
     with torch.no_grad():
         x = F.interpolate(emoji.modality("twemoji").values[rows], (8, 8), mode="bilinear", antialias=True)
@@ -91,8 +93,9 @@ def test_the_first_network_of_timm_that_fits_embeds_pictures_with_the_numbers_of
     torch.testing.assert_close(found.z["twemoji"], expected, rtol=1e-5, atol=1e-5)
     assert found.data.names == tuple(emoji.names[row] for row in rows.tolist())
     assert torch.equal(found.data.labels, emoji.labels[rows])
-    for part, most in (("train", extras.TRAIN), ("test", extras.TEST)):
-        assert torch.equal(rows[getattr(found.data.split, part)], getattr(emoji.split, part)[:most])
+    for name, part in parts.items():
+        assert torch.equal(rows[getattr(found.data.split, name)], part)
+        assert len(part.unique()) == SIZE[name]
     assert not torch.allclose(found.random[0]["noto"], found.z["noto"])
 
 
