@@ -32,7 +32,7 @@ def a_checkpoint() -> None:
         "Weights of any network; the parts of a large one together",
         type=[suffix.removeprefix(".") for suffix in (*SUFFIXES, ".json")],
         accept_multiple_files=True,
-        key="weights",
+        key=f"checkpoint_{st.session_state.get('weighed', 0)}",
         max_upload_size=LARGEST_MB,
         on_change=_take,
         help="A process with limits on memory and time reads it and hands over numbers only; nothing in it is run. It "
@@ -74,10 +74,12 @@ def _forget(key: str) -> None:
 
 
 def _take() -> None:
-    """Hand what was dropped to the fence, and open what came out."""
-    given = st.session_state["weights"]
+    """Hand what was dropped at once to the fence, and open what came out; the uploader is then empty for the next."""
+    weighed = st.session_state.get("weighed", 0)
+    given = st.session_state[f"checkpoint_{weighed}"]
     if not given:
         return
+    st.session_state["weighed"] = weighed + 1
     with tempfile.TemporaryDirectory() as scratch:
         try:
             files = []

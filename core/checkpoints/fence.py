@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.checkpoints.limits import INDEX, SUFFIXES, Limits, wanted
+from core.checkpoints.safetensors_file import header
 from core.checkpoints.summary import Summary
 from core.environment import ROOT
 from core.home import home
@@ -75,6 +76,7 @@ def add(files: Sequence[Path], limits: Limits | None = None) -> str:
         whole.mkdir()
         for place, _ in enumerate(parts):
             (Path(scratch) / f"{place}" / "tensors.safetensors").replace(whole / f"tensors-{place:03}.safetensors")
+        _hold_apart(parts, sorted(whole.iterdir()), limits)
         (whole / SUMMARY).write_text(_together(made, size).model_dump_json())
         try:
             whole.replace(folder_of(key))
@@ -309,6 +311,19 @@ def _together(made: Sequence[Summary], size: int) -> Summary:
         left={name: text for each in made for name, text in each.left.items()},
         classes=tuple(sorted({name for each in made for name in each.classes})),
     )
+
+
+def _hold_apart(parts: Sequence[Path], copies: Sequence[Path], limits: Limits) -> None:
+    """Refuse parts that hold a tensor of the same name, since they are several checkpoints and not one."""
+    holder: dict[str, Path] = {}
+    for part, copy in zip(parts, copies, strict=True):
+        for name in header(copy, limits):
+            first = holder.setdefault(name, part)
+            if first is not part:
+                raise Refusal(
+                    f"'{first.name[:80]}' and '{part.name[:80]}' both hold '{name[:60]}'; expected the parts of one "
+                    "checkpoint: open them one after the other"
+                )
 
 
 def _prune() -> None:

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("training", "losses", "catalogue", "maps", "pages", "emoji", "lab", "losses_page")
+NAMES = ("training", "losses", "catalogue", "maps", "pages", "emoji", "lab", "losses_page", "inspect")
 
 
 def main(asked: list[str]) -> int:

@@ -25,7 +25,7 @@ def own_home(tmp_path, monkeypatch):
 
 def dropped(content: bytes):
     app = opened("inspect", {})
-    return well(app.file_uploader(key="weights").set_value([("own.pt", content, "application/octet-stream")]).run())
+    return well(app.file_uploader(key="checkpoint_0").set_value([("own.pt", content, "application/octet-stream")]).run())
 
 
 def asked(app):

@@ -208,6 +208,14 @@ def test_the_parts_that_an_index_names_are_one_checkpoint(tmp_path):
     assert summary(key).kind == "sharded"
 
 
+def test_two_checkpoints_are_not_taken_for_parts_of_one(tmp_path):
+    for name in ("first.pt", "second.pt"):
+        torch.save({"weight": torch.zeros(3)}, tmp_path / name)
+    with pytest.raises(Refusal, match=r"'first\.pt' and 'second\.pt' both hold 'weight'; expected the parts of one"):
+        fence.add([tmp_path / "first.pt", tmp_path / "second.pt"])
+    assert leftovers() == []
+
+
 @pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/secret.safetensors", "a/b.safetensors", "a\\b.bin"])
 def test_an_index_leads_nowhere_else(name, tmp_path):
     (tmp_path / "inside").mkdir()
