@@ -17,7 +17,7 @@ from core.params import Params
 from core.refusal import Refusal
 from dashboard.health import Health, of_network
 
-FILES = 6
+FILES, LARGEST = 6, 50_000_000
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class Seen:
 
 
 def files() -> tuple[Params, ...]:
-    """The user's files that were added last."""
-    kept = sorted((home() / "data").glob("*.npz"), key=lambda file: -file.stat().st_mtime)
+    """The user's files that were added last, but for very large ones."""
+    found = [file for file in (home() / "data").glob("*.npz") if file.stat().st_size <= LARGEST]
+    kept = sorted(found, key=lambda file: -file.stat().st_mtime)
     return tuple(Npz(digest=file.stem) for file in kept[:FILES])
 
 

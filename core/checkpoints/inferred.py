@@ -1,7 +1,7 @@
 """The recipe of a checkpoint: as the file itself says it, or told from the names and shapes of its tensors."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 from pydantic import ValidationError
@@ -83,8 +83,13 @@ def said_by(checkpoint: Checkpoint) -> Recipe | None:
 
 def _guesses(checkpoint: Checkpoint, brought: Sequence[Params]) -> Iterator[tuple[Recipe, tuple[str, ...]]]:
     towers, joint = _towers(checkpoint)
+    if not all(map(_chained, towers.values())):
+        return
     for p in _data(tuple(towers), brought):
-        data = load(p)
+        try:
+            data = load(p)
+        except Refusal:
+            continue
         names = {m.tower for m in data.modalities}
         if names == towers.keys():
             shapes = towers
@@ -111,9 +116,15 @@ def _towers(checkpoint: Checkpoint) -> tuple[dict[str, Tower], bool]:
     return {name: tuple(tower) for name, tower in towers.items()}, any(name.startswith("joint.") for name in own)
 
 
+def _chained(tower: Tower) -> bool:
+    """Whether each layer takes what the one before it gives, as in every network that the core builds."""
+    return all(after[1] % before[0] == 0 for before, after in pairwise(tower))
+
+
 def _data(towers: Sequence[str], brought: Sequence[Params]) -> Iterator[Params]:
     """Params of the data sets whose modalities can be called as the towers are."""
-    yield from brought
+    if len(towers) == 1 or all(name.startswith("own ") for name in towers):
+        yield from brought
     for entry in DATA:
         if entry.params is Npz:
             continue

@@ -241,7 +241,7 @@ class _Session:
 
     def _save(self) -> None:
         """Write the state with the recipe beside it, spelt as a link spells it: the file then says what it is."""
-        state = self.trainer.state() | {"recipe": {knob.address: spell(knob.value) for knob in knobs(self.recipe)}}
+        state = {"recipe": {knob.address: spell(knob.value) for knob in knobs(self.recipe)}} | self.trainer.state()
         write_atomically(self.folder.path / "checkpoint.pt", lambda file: torch.save(state, file))
 
     def _resume(self) -> None:
