@@ -1,5 +1,6 @@
 """The process that draws maps by UMAP: it warms up once, answers the requests of `core.runs.layouts`, and leaves."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from core.runs.layouts import answer_file, layouts_home, read_arrays, reason_fil
 
 IDLE_SECONDS = 600.0
 KEPT = 1_000
+THREADS = 2  # for the neighbours of many items, which are the same with any number
 _PATIENCE = 0.05
 
 
@@ -29,7 +31,7 @@ def serve(idle_seconds: float = IDLE_SECONDS) -> None:
     except Timeout:
         return
     try:
-        torch.set_num_threads(1)
+        torch.set_num_threads(min(THREADS, os.cpu_count() or 1))
         warm_up = _warm_up(worker().warm_up)
         _prune()
         _answer_all(idle_seconds, warm_up)
