@@ -134,6 +134,7 @@ def embedded(key: str) -> None:
     except Refusal as error:
         st.markdown(f"It embeds nothing here yet. {plain(str(error))}.")
         return
+    weights_panels.findings(seen.health.training)
     card(plain(title(key)), seen.health)
     st.markdown("\n".join(f"- :small[{plain(text)}]" for text in seen.found.said))
     st.button(

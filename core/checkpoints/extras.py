@@ -85,7 +85,10 @@ def embed(checkpoint: Checkpoint) -> Embedded:
     if extra is None:
         raise Refusal(f"No library is known here that builds {found.title}; expected {', '.join(EXTRAS)}: embed there")
     if not extra.here:
-        raise Refusal(f"To embed with {found.title}, {extra.module} is needed; expected it installed: {extra.line}")
+        raise Refusal(
+            f"{found.title} builds this network, and the library {extra.module} is not installed; expected it in this "
+            f"Python: run {extra.line}"
+        )
     os.environ["HF_HUB_OFFLINE"] = "1"
     return extra.run(checkpoint, found)
 

@@ -23,7 +23,8 @@ from core.refusal import Refusal
 TOLD = "recipe."
 ASSUMED = (
     "The file does not say its recipe; data and encoders were told from names and shapes. Split, seed and settings of "
-    "the data are the usual ones here: if it was trained with others, it has seen some of the test items."
+    "the data are the usual ones here: if it was trained with others, it has seen some of the test items, and what "
+    "stands as before training is another draw of random weights."
 )
 Shape = tuple[int, ...]
 Tower = Sequence[Shape]

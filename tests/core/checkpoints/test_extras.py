@@ -205,7 +205,9 @@ def test_without_a_vocabulary_on_this_machine_the_sentence_says_how_to_get_one(m
 
 def test_a_library_that_is_missing_is_named_with_the_line_and_its_file_is_there(monkeypatch, tmp_path):
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
-    with pytest.raises(Refusal, match=r"timm is needed; .* -m pip install -r core/checkpoints/requirements-vision.txt"):
+    with pytest.raises(
+        Refusal, match=r"library timm is not installed; .* -m pip install -r core/checkpoints/requirements-vision.txt"
+    ):
         extras.embed(kept(tmp_path, Vit(WIDTH)))
     for extra in extras.EXTRAS.values():
         lines = (ROOT / extra.line.split(" -r ")[1]).read_text().splitlines()
