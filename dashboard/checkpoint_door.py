@@ -42,8 +42,15 @@ def a_checkpoint() -> None:
         st.markdown(f":small[This system does not limit {' and '.join(lacking)}; the checks and the timeout hold.]")
     if said := st.session_state.pop("weights_said", ""):
         st.error(plain(said))
-    for key in fence.listed()[:SHOWN]:
+    kept, every = fence.listed(), st.session_state.get("every_checkpoint", False)
+    for key in kept if every else kept[:SHOWN]:
         _row(key)
+    if len(kept) > SHOWN and not every:
+        st.button(f"Show all {len(kept)} checkpoints", type="tertiary", on_click=_show_all)
+
+
+def _show_all() -> None:
+    st.session_state["every_checkpoint"] = True
 
 
 def _row(key: str) -> None:

@@ -49,19 +49,19 @@ def changed(all_of: Both, one: Changed, other: str) -> None:
         gallery(data, items[most].tolist())
 
 
-def _row(choice: Choice, found: Steps) -> str:
-    """A row of the table: what a criterion takes, what that costs, and whether it can be believed."""
+def _line(choice: Choice, found: Steps) -> str:
+    """What a criterion takes, what that costs, and whether it can be believed."""
     taken = choice.order[0]
-    cells = [CRITERIA[choice.key].title, f"{found.steps[taken]:,}", words.number(found.values[taken][choice.key])]
-    if found.accuracy is not None and choice.correlation is not None and choice.lost is not None:
-        it = choice.correlation
-        verdict = verdicts.agrees(it.rho, it.p, it.n, it.beyond)
-        cells += [
-            f"{words.share(found.accuracy[taken])} ({words.number(100 * choice.lost, 1)} points below the best)",
-            f"{words.number(it.rho)} [{words.number(it.low)}, {words.number(it.high)}], p = {words.number(it.p)}",
-            chip(verdict),
-        ]
-    return "| " + " | ".join(cells) + " |"
+    said = f"**{CRITERIA[choice.key].title}** takes step {found.steps[taken]:,}, "
+    said += f"where it is {words.number(found.values[taken][choice.key])}"
+    if found.accuracy is None or choice.correlation is None or choice.lost is None:
+        return f":small[{said}.]"
+    it = choice.correlation
+    verdict = verdicts.agrees(it.rho, it.p, it.n, it.beyond)
+    below = f", {words.number(100 * choice.lost, 1)} points below the best" if choice.lost else ", the best"
+    said += f" and the accuracy {words.share(found.accuracy[taken])}{below}. {verdict.sentence}"
+    said += f" Interval {words.number(it.low)} to {words.number(it.high)}." if it.low < it.high else ""
+    return f"{chip(verdict)} :small[{said}]"
 
 
 def steps(found: Steps) -> None:
@@ -83,7 +83,6 @@ def steps(found: Steps) -> None:
         **{key: [row.get(key) for row in found.values] for key in CRITERIA},
         **({"accuracy": list(found.accuracy)} if found.accuracy is not None else {}),
     }
-    head = ["criterion", "takes step", "value"]
     if found.accuracy is None:
         sentence = f"{len(found.steps)} recorded steps on {found.items} items; there are no labels to test a choice by."
         curve = Curve("RankMe", found.steps, [row["rankme"] for row in found.values])
@@ -96,9 +95,7 @@ def steps(found: Steps) -> None:
             f"({words.share(found.accuracy[best])} of {found.items} items); {agree} of {len(found.choices)} criteria "
             "order the steps as the labels do."
         )
-        head += ["accuracy there", "rank correlation", ""]
         curve, name = Curve("accuracy", found.steps, found.accuracy), "5-NN accuracy"
-    table = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head), *(_row(each, found) for each in found.choices)]
     with panel("steps_table", "Which step would you keep without labels?", sentence, why=why, columns=columns):
-        st.markdown("\n".join(table))
+        st.markdown("\n\n".join(_line(each, found) for each in found.choices))
     show("steps", f"How did {name} go?", "By recorded step.", lines([curve], x_title="step", y_title=name), why=why)

@@ -31,11 +31,11 @@ def curves(found: Filled, measure: Measure, chosen: Rule, rate: float) -> None:
     what, chance = MEASURES[measure], found.chance[measure]
     best = max(found.rules, key=lambda rule: found.area(rule, measure))
     whole, empty, most = (found.at(rule, measure, at) for rule, at in (("zeros", 0), ("zeros", rate), (best, rate)))
+    filled = "" if best == "zeros" else f", and {words.share(most)} with {IN_WORDS[best]}"
     sentence = (
         f"Side by side, complete items reach {words.share(whole)}. With **{plain(found.gone)}** gone from "
-        f"{words.share(rate)} of them, "
-        f"{words.share(empty)} is left if nothing stands in its place, and {words.share(most)} with {IN_WORDS[best]}, "
-        f"the best of {len(found.rules)} rules by area ({words.number(found.area(best, measure))})."
+        f"{words.share(rate)} of them, {words.share(empty)} is left if nothing stands in its place{filled}, the best "
+        f"of {len(found.rules)} rules by area ({words.number(found.area(best, measure))})."
     )
     sentence += f" Guessing: {words.share(chance)}." if chance is not None else ""
     why = (

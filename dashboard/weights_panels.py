@@ -19,6 +19,12 @@ from dashboard.panel import chip, panel, show
 from dashboard.weights_view import branches, spectrum_of
 
 TABLE_HEIGHT = 320
+READ_AS = {
+    "safetensors": "safetensors",
+    "torch archive": "a file of torch",
+    "torch legacy": "a file of torch before 1.6",
+    "sharded": "several parts",
+}
 
 
 def headline(name: str, seen: Report) -> None:
@@ -28,7 +34,7 @@ def headline(name: str, seen: Report) -> None:
     numbers = sum(each.numel for each in seen.tensors)
     st.markdown(
         f":small[{kind}. {len(seen.tensors):,} tensors, {words.count(numbers)} numbers, "
-        f"{seen.summary.size / 1e6:,.1f} MB, read as {seen.summary.kind} behind a fence.]"
+        f"{seen.summary.size / 1e6:,.1f} MB, {READ_AS[seen.summary.kind]}; nothing in it was run.]"
     )
 
 
@@ -95,8 +101,8 @@ def table(seen: Report) -> None:
         f"against all others. {seen.spectra.left_out}",
         r"\exp\Big(-\sum_kp_k\log p_k\Big),\quad p_k=\sigma_k\Big/\sum_l\sigma_l",
     )
-    sentence = f"{len(seen.tensors):,} rows."
-    with panel("tensors", "What is in it?", sentence, why=why, columns=columns):
+    sentence = f"{len(seen.tensors):,} in the order of their names."
+    with panel("tensors", "Which tensors are there?", sentence, why=why, columns=columns):
         formats = {name: st.column_config.NumberColumn(format="%.4g") for name in list(columns)[4:]}
         st.dataframe(pd.DataFrame(columns), hide_index=True, height=TABLE_HEIGHT, column_config=formats)
 

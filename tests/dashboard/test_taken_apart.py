@@ -15,6 +15,7 @@ from core.data.loading import load
 from core.diagnostics.choosing import CRITERIA, choose, measure
 from core.diagnostics.comparing import compare
 from core.diagnostics.guessing import guess
+from core.diagnostics.verdicts import agrees
 from dashboard import compare_view, weights_view
 from dashboard.words import number, share
 from tests.dashboard.apps import SMALL, link_of, opened, recipe_of, seen, train, well
@@ -183,4 +184,7 @@ def test_the_steps_of_a_run_are_ranked_and_held_against_the_labels():
     assert f"Of {len(steps)} recorded steps" in shown
     assert f"({share(max(accuracy))} of {len(labels)} items)" in shown
     for choice in choose(values, accuracy):
-        assert f"| {CRITERIA[choice.key].title} | {steps[choice.order[0]]:,} |" in shown
+        assert choice.correlation is not None
+        it = choice.correlation
+        assert f"**{CRITERIA[choice.key].title}** takes step {steps[choice.order[0]]:,}, " in shown
+        assert agrees(it.rho, it.p, it.n, it.beyond).sentence in shown
