@@ -9,7 +9,7 @@ from core.addresses import read
 from core.checkpoints import fence
 from core.checkpoints.embedding import Embedded, as_file
 from core.checkpoints.opened import open_checkpoint
-from core.data import npz
+from core.data import brought, npz
 from core.data.loading import load
 from core.diagnostics.guessing import Guess, guess
 from core.diagnostics.verdicts import Verdict
@@ -89,7 +89,13 @@ def runs_beside(folder: str) -> dict[str, str]:
 def files_beside(digest: str) -> dict[str, str]:
     """Other files that were added on this machine, by hash."""
     kept = sorted((home() / "data").glob("*.npz"), key=lambda file: -file.stat().st_mtime)
-    return {file.stem: f"File {file.stem[:8]}" for file in kept if file.stem != digest}
+    return {file.stem: _called(file.stem) for file in kept if file.stem != digest}
+
+
+def _called(digest: str) -> str:
+    """A file as the user named it, with the first letters of its hash."""
+    found = brought.reading(digest)
+    return f"{', '.join(found.files)[:80]} · {digest[:4]}" if found else f"File {digest[:8]}"
 
 
 def checkpoints_beside(key: str) -> dict[str, str]:

@@ -392,10 +392,11 @@ def changed(
 
 
 def agrees(rho: float, p: float, n: int, beyond: float, t: Thresholds = THRESHOLDS) -> Verdict:
-    """Whether a criterion orders epochs as the accuracy does: the fields of `choosing.Correlation`."""
+    """Whether a criterion orders the steps of a run as the accuracy does: the fields of `choosing.Correlation`."""
     if math.isnan(rho):
-        return Verdict("cannot tell", "info", f"{n} points in training, or values that never change, have no order to compare.")
-    text = f"Rank correlation {rho:.2f} over {n} points in training; by chance as far from 0 in {_percent(p)} of orders. "
+        said = f"{n} recorded steps, or values that never change, have no order to compare."
+        return Verdict("cannot tell", "info", said)
+    text = f"Rank correlation {rho:.2f} over {n} recorded steps; by chance as far from 0 in {_percent(p)} of orders. "
     text += "Both only follow the steps." if math.isnan(beyond) else f"With the steps taken out {beyond:.2f}."
     text = text.replace("-", "−")
     if p >= t.agrees:
