@@ -14,7 +14,7 @@ from core.streams import stream
 from core.vocabulary import SMALL, VOCABULARY, Sizes
 
 Batch = dict[str, Tensor]
-MOST_COMBINATIONS = 64
+MOST_COMBINATIONS = 32
 TOGETHER = {"context": ("context", "other_context"), "other_context": ("context", "other_context")}
 
 
