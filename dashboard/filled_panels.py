@@ -6,7 +6,8 @@ import streamlit as st
 from core.diagnostics.filled import RULES, Filled, Measure, Rule
 from dashboard import words
 from dashboard.charts.axes import scale
-from dashboard.charts.missing import CURVE_HEIGHT, forest
+from dashboard.charts.evidence import differences
+from dashboard.charts.missing import CURVE_HEIGHT
 from dashboard.charts.xy import Curve, extent, lines
 from dashboard.controls import knob, option
 from dashboard.link import plain, view
@@ -90,7 +91,8 @@ def damage(found: Filled, of: Parts, rule: Rule) -> None:
         r"\text{acc}_c(\text{complete})-\text{acc}_c(\text{filled})",
     )
     low, high = (mean + sign * half for sign in (-1, 1))
-    chart = forest([names[k] for k in shown], mean[shown], low[shown], high[shown], x_title="points lost")
+    rows = (values[shown].tolist() for values in (mean, low, high))
+    chart = differences([names[k] for k in shown], *rows, x_title="points lost")
     show("damage", "Which classes suffer?", sentence, chart, why=why)
 
 

@@ -56,15 +56,14 @@ def differences(
         layers.append(
             plot(pd.DataFrame(seeds)).mark_tick(thickness=1.5, height=9, opacity=0.4).encode(x=x, y=y, color=colour())
         )
-    layers += [
-        base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour(), opacity=opacity),
-        base.transform_filter(alt.datum.sure)
-        .mark_point(filled=True, size=110, opacity=1)
-        .encode(x=x, y=y, color=colour(), tooltip=said),
-        base.transform_filter(~alt.datum.sure)
-        .mark_point(filled=False, size=100, strokeWidth=2, fill=PAPER, opacity=1)
-        .encode(x=x, y=y, color=colour(), tooltip=said),
-    ]
+    layers.append(
+        base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour(), opacity=opacity)
+    )
+    filled = {"filled": True, "size": 110, "opacity": 1}
+    hollow = {"filled": False, "size": 100, "strokeWidth": 2, "fill": PAPER, "opacity": 1}
+    for rows, mark in ((values[values["sure"]], filled), (values[~values["sure"]], hollow)):
+        if len(rows):  # an empty group of marks has no name that could be read out
+            layers.append(plot(rows).mark_point(**mark).encode(x=x, y=y, color=colour(), tooltip=said))
     first = f"; {names[0]} {signed(float(values['mean'].iloc[0]))}" if len(names) else ""
     text = f"{len(names)} paired differences; {int(values['sure'].sum())} leave zero out{first}."
     columns = {key: values[key].tolist() for key in ("name", "mean", "low", "high")}

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from dashboard.charts.chart import Chart
 from dashboard.charts.tables import FAINT, PAPER, axis, bottom, colour, plot
-from dashboard.words import share, signed
+from dashboard.words import share
 
 ROW, CURVE_HEIGHT, METHODS = 34, 320, 2
 Estimate = tuple[ArrayLike, ArrayLike, ArrayLike]
@@ -167,41 +167,3 @@ def drop_curve(
     )
     columns = {key: values[key].tolist() for key in ("method", "rate", "mean", "low", "high")}
     return Chart("altair", alt.layer(*layers), f"{what} over the drop rate: {said}.", CURVE_HEIGHT, columns)
-
-
-def forest(
-    names: Sequence[str], mean: ArrayLike, low: ArrayLike, high: ArrayLike, *, x_title: str = "points gained"
-) -> Chart:
-    """Paired differences with their intervals; a hollow, faint mark where zero lies inside.
-
-    Args:
-        names: (S,) what was compared, top to bottom.
-        mean: (S,) mean difference, in the unit of `x_title`.
-        low: (S,) lower end of the interval.
-        high: (S,) upper end of the interval.
-        x_title: what the difference is.
-    """
-    values = pd.DataFrame({"name": list(names), "mean": mean, "low": low, "high": high, "kind": "anchor"})
-    values["sure"] = (values["low"] > 0) | (values["high"] < 0)
-    x = alt.X("mean:Q", axis=bottom(x_title, grid=True, domain=False, tickCount=6))
-    y = alt.Y("name:N", sort=list(names), axis=axis(labelLimit=220, domain=False, grid=False, format=""))
-    base = plot(values)
-    zero = plot(pd.DataFrame({"mean": [0.0], "kind": ["anchor"]}))
-    layers = [
-        zero.mark_rule(strokeWidth=1.2).encode(x=x, color=colour()),
-        base.mark_rule(strokeWidth=2.5).encode(
-            x=alt.X("low:Q"), x2="high:Q", y=y, color=colour(),
-            opacity=alt.condition(alt.datum.sure, alt.value(1), alt.value(0.45)),
-        ),
-        base.transform_filter(alt.datum.sure)
-        .mark_point(filled=True, size=110, opacity=1)
-        .encode(x=x, y=y, color=colour()),
-        base.transform_filter(~alt.datum.sure)
-        .mark_point(filled=False, size=100, strokeWidth=2, fill=PAPER, opacity=1)
-        .encode(x=x, y=y, color=colour()),
-    ]  # fmt: skip
-    sure = int(values["sure"].sum())
-    first = f"; {names[0]} {signed(float(values['mean'][0]))}" if len(names) else ""
-    text = f"{len(names)} paired differences; {sure} leave zero out{first}."
-    columns = {key: values[key].tolist() for key in ("name", "mean", "low", "high")}
-    return Chart("altair", alt.layer(*layers), text, 26 * len(names) + 60, columns)

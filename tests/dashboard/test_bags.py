@@ -15,7 +15,7 @@ CHARTS = {
     "scores": ["c_bands", "c_hills"],
     "gradients": ["c_curves", "c_microscope", "c_rank", "c_hardness", "c_strength"],
     "map": ["c_map", "c_noise"],
-    "missing": ["c_subsets", "c_rates", "c_across"],
+    "missing": ["c_subsets", "c_rates", "c_across", "c_fills", "c_damage"],
     "inspect": ["c_spectrum"],
 }
 

@@ -11,8 +11,8 @@ from dashboard.panel import PICTURE, csv
 def page() -> None:
     from types import SimpleNamespace
 
+    from dashboard.charts.evidence import differences
     from dashboard.charts.map import scatter_map
-    from dashboard.charts.missing import forest
     from dashboard.charts.push import push
     from dashboard.panel import panel, show
 
@@ -20,7 +20,7 @@ def page() -> None:
     bars = push(["hard", "easy"], (0.5, 0.5), (0.75, 0.25))
     show("push", "Who gets pushed?", "One sentence.", bars, why=why, verdict=SimpleNamespace(word="apart", state="ok"))
     show("map", "What lies near what?", "", scatter_map([[0, 1], [1, 0]]), why=("Only this.", "", ""), select="lasso")
-    show("forest", "Is it real?", "x", forest(["a"], [1], [0.5], [2]), why=why, height=321)
+    show("forest", "Is it real?", "x", differences(["a"], [1], [0.5], [2]), why=why, height=321)
     with panel("bare", "Nothing yet?", "Wait.", why=why, verdict=SimpleNamespace(word="soon", state="info")):
         pass
 

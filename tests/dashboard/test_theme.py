@@ -135,4 +135,5 @@ def test_charts_know_no_streamlit_and_only_maps_and_tables_a_heavy_library():
         "tables",
         "distributions",
         "evidence",
+        "sizes",
     }

@@ -8,7 +8,8 @@ import pytest
 from dashboard.charts import theme
 from dashboard.charts.chart import Chart
 from dashboard.charts.distributions import LIFT, distributions
-from dashboard.charts.missing import drop_curve, forest, subsets
+from dashboard.charts.evidence import differences
+from dashboard.charts.missing import drop_curve, subsets
 
 PRESENT = np.array([[1, 1], [1, 0], [0, 1]], dtype=bool)
 BEST, WORST = np.array([0.9, 0.8, 0.7]), np.array([0.92, 0.6, 0.5])
@@ -40,7 +41,7 @@ def draw() -> dict[str, Chart]:
         "subsets": subsets(["image", "name"], PRESENT, both()),
         "one method": subsets(["image", "name"], PRESENT, {"only": both()["aligned"]}),
         "drop": drop_curve(rates, both(), chance=0.1),
-        "forest": forest(["a", "b"], [2, 0.5], [1, -0.5], [3, 1.5]),
+        "forest": differences(["a", "b"], [2, 0.5], [1, -0.5], [3, 1.5]),
         "distributions": distributions(np.linspace(-1, 1, 9), {"A": one, "B": one | {"mixed": np.eye(9)[5]}}),
     }
 
