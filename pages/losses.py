@@ -10,7 +10,7 @@ from dashboard import loss_panels as panels
 from dashboard.controls import knob
 from dashboard.link import view, write_link
 from dashboard.loss_finder import finder
-from dashboard.loss_view import Look, look, sample_of
+from dashboard.loss_view import Look, along, look, marks, sample_of, surface
 from dashboard.panel import forget, numbers
 from dashboard.sections import sections
 
@@ -68,13 +68,23 @@ def charts(p: Params, s: Sample, seen: Look) -> None:
             panels.scale_marks(p, s)
 
 
+def prepare(p: Params, s: Sample) -> Look:
+    """Compute all that is shown before any of it is drawn, so that the browser draws it in one go."""
+    now = view().losses
+    along(p, s, now.anchor)
+    if now.part == "price":
+        surface(p, s, now.anchor, now.surface)
+        marks(p, s)
+    return look(p, s)
+
+
 @st.fragment
 def laboratory(price: card.Price) -> None:
     """The knobs and what follows them: a moved knob draws this part alone, and the link."""
     p, s = view().losses.open, sample_of(view().losses, view().seed)
     forget()
     try:
-        seen = look(p, s)
+        seen = prepare(p, s)
     except Refusal as error:
         knobs(None)
         st.error(str(error))
