@@ -62,17 +62,20 @@ def test_a_word_finds_a_loss_and_a_click_opens_it(visit):
 def test_what_one_has_narrows_to_what_fits(visit):
     page = visit("/losses", {"losses.whole": "on"})
     expect(button(page, "open_supcon")).to_be_visible()
+    settled(page)
     everything = rows(page).count()
     page.locator(".st-key-narrow button").first.click()
     page.get_by_test_id("stButtonGroup").get_by_text("pairs", exact=True).click()
     expect(page).to_have_url(re.compile(r"losses\.have=pairs"))
     expect(button(page, "open_supcon")).to_be_hidden()
+    settled(page)
     fewer = rows(page).count()
     assert 0 < fewer < everything
     page.get_by_test_id("stButtonGroup").get_by_text("class labels", exact=True).click()
     expect(page).to_have_url(re.compile(r"losses\.have=pairs(,|%2C)labels"))
     page.keyboard.press("Escape")
     expect(button(page, "open_supcon")).to_be_visible()
+    settled(page)
     assert fewer < rows(page).count() < everything
 
 

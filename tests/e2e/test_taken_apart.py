@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FileChooser, Page, TimeoutError, expect
 
 from tests.core.checkpoints.hostile import TRACE, runs_a_command
 from tests.e2e.test_look import barriers, fits, settled
@@ -79,14 +79,26 @@ def test_both_doors_and_what_lies_behind_them_are_reached_by_keyboard(visit, tmp
     page = visit("/inspect", {})
     settled(page)
     for door in ("file", "checkpoint"):
-        towards(page, f"[class*=st-key-{door}_] [data-testid=stFileUploaderDropzone] button")
-        with page.expect_file_chooser() as opened:
-            page.keyboard.press("Enter")
-    opened.value.set_files(checkpoint(tmp_path / "mine.pt", moved=0.2))
+        chooser = opened_by_keyboard(page, f"[class*=st-key-{door}_] [data-testid=stFileUploaderDropzone] button")
+    chooser.set_files(checkpoint(tmp_path / "mine.pt", moved=0.2))
     shown(page, "mine.pt")
     towards(page, "[class*=st-key-forget_] button")
     page.keyboard.press("Enter")
     expect(page.get_by_text("mine.pt")).to_have_count(0)
+
+
+def opened_by_keyboard(page: Page, selector: str) -> FileChooser:
+    """What Enter opens on an element; asked again where the page was drawn anew between Tab and Enter."""
+    for patience in (5_000, 5_000, 30_000):
+        settled(page)
+        towards(page, selector)
+        try:
+            with page.expect_file_chooser(timeout=patience) as opened:
+                page.keyboard.press("Enter")
+            return opened.value
+        except TimeoutError:
+            continue
+    raise AssertionError(f"Enter never opens {selector}")
 
 
 def towards(page: Page, selector: str) -> None:

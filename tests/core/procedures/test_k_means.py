@@ -36,8 +36,9 @@ def spent(z: Tensor, found: Tensor) -> float:
 
 
 def blobs(seed: int, groups: int = 4, each: int = 12) -> tuple[Tensor, Tensor]:
+    """Groups so far apart that two seeds fall into one of them once in a hundred million draws."""
     truth = torch.arange(groups).repeat_interleave(each)[torch.randperm(groups * each, generator=generator(seed))]
-    return 20 * torch.eye(groups, dtype=torch.float64)[truth] + points(seed, groups * each, groups), truth
+    return 1e5 * torch.eye(groups, dtype=torch.float64)[truth] + points(seed, groups * each, groups), truth
 
 
 @given(SEEDS)
