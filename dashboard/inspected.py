@@ -22,7 +22,7 @@ from dashboard.compare_view import both, steps_of
 from dashboard.controls import option
 from dashboard.health import Health, tally
 from dashboard.link import plain, replace, view
-from dashboard.opened import file_embeddings, open_run, readable
+from dashboard.opened import open_run, readable
 from dashboard.panel import chip, panel
 from dashboard.picker import candidates, finished, label
 from dashboard.tiles import TILES, spectrum_panel, tile, training_tile
@@ -48,7 +48,7 @@ def card(name: str, health: Health) -> None:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _guess(p: Params) -> Guess | None:
-    _, z = file_embeddings(p)
+    z = npz.read(getattr(p, "digest", "")).vectors
     pair = next(((a, b) for a, b in itertools.combinations(z.values(), 2) if a.shape == b.shape), None)
     return None if pair is None else guess(*pair)
 
