@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.addresses import read
-from core.checkpoints import fence
+from core.checkpoints import comparison, fence
 from core.checkpoints.embedding import Embedded, as_file
 from core.checkpoints.opened import open_checkpoint
 from core.data import brought, npz
@@ -16,6 +16,7 @@ from core.diagnostics.verdicts import Verdict
 from core.home import home
 from core.params import Params
 from core.refusal import Refusal
+from core.runs.worker import recipe_of
 from dashboard import compare_panels, weights_panels, words
 from dashboard import embedded as embed_view
 from dashboard.compare_view import both, steps_of
@@ -83,7 +84,7 @@ def runs_beside(folder: str) -> dict[str, str]:
     """Other finished runs on the same data, by id, with what they are called."""
     _, recipe, _ = open_run(folder)
     found = candidates(lambda run: run.path.name != folder and readable(run) and finished(run))
-    return {run.path.name: label(run) for run in found if open_run(run.path.name)[1].data == recipe.data}
+    return {run.path.name: label(run) for run in found if recipe_of(run).data == recipe.data}
 
 
 def files_beside(digest: str) -> dict[str, str]:
@@ -168,5 +169,5 @@ def weights_changed(key: str) -> None:
     other = option("inspect.other", "Compared with", list(others), view().inspect.other, names=others, roomy=True)
     seen = looked_into(key, other)
     if seen.against is not None:
-        weights_panels.findings(looked_into(key, other).verdicts[-2:])
+        weights_panels.findings(comparison.findings(seen.against))
         weights_panels.against(others[other], seen.against)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -240,9 +241,9 @@ def _start() -> subprocess.Popen[str]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Stop a reader, and close the pipes to it."""
+    """Stop a reader, and close the pipes to it; what it had not taken yet is lost with it."""
     process.kill()
-    with process:
+    with suppress(BrokenPipeError), process:
         pass
 
 
@@ -257,29 +258,36 @@ def _least_environment() -> dict[str, str]:
 
 def warm_up() -> None:
     """Start the warm reader, so that the first file need not wait for it."""
-    global _warm
     if forks():
         with _lock:
-            if _warm is None or _warm.poll() is not None:
-                _warm = _start()
+            _ready()
+
+
+def _ready() -> subprocess.Popen[str]:
+    """The warm reader, started anew where it has ended; for who holds the lock."""
+    global _warm
+    if _warm is not None and _warm.poll() is not None:
+        _end(_warm)
+        _warm = None
+    if _warm is None:
+        _warm = _start()
+    return _warm
 
 
 def _ask_warm(asked: dict[str, Any]) -> str:
     """Ask the warm reader; one that has died is replaced."""
-    global _warm
     with _lock:
         for _ in range(2):
-            if _warm is None or _warm.poll() is not None:
-                _warm = _start()
-            assert _warm.stdin is not None
-            assert _warm.stdout is not None
+            reader = _ready()
+            assert reader.stdin is not None
+            assert reader.stdout is not None
             try:
-                _warm.stdin.write(json.dumps(asked) + "\n")
-                _warm.stdin.flush()
-                return str(json.loads(_warm.stdout.readline())["ended"])
+                reader.stdin.write(json.dumps(asked) + "\n")
+                reader.stdin.flush()
+                return str(json.loads(reader.stdout.readline())["ended"])
             except (OSError, ValueError):
-                _warm.kill()
-                _warm = None
+                reader.kill()
+                reader.wait()
         raise Refusal("The process that reads files could not be kept running; expected it to: start the app again")
 
 
