@@ -18,14 +18,13 @@ from pydantic import ValidationError
 
 from core.checkpoints.limits import INDEX, SUFFIXES, Limits, wanted
 from core.checkpoints.safetensors_file import header
-from core.checkpoints.summary import Summary
+from core.checkpoints.summary import REFUSED, SUMMARY, TENSORS, Summary
 from core.environment import ROOT
 from core.home import home
 from core.refusal import Refusal
 
 KEPT = 12
-SUMMARY, REFUSED, NAME = "summary.json", "refused.json", "name.txt"
-LONGEST_NAME = 80
+NAME, LONGEST_NAME = "name.txt", 80
 GRACE = 30.0
 _lock = threading.Lock()
 _warm: subprocess.Popen[str] | None = None
@@ -76,7 +75,7 @@ def add(files: Sequence[Path], limits: Limits | None = None) -> str:
         whole = Path(scratch) / "whole"
         whole.mkdir()
         for place, _ in enumerate(parts):
-            (Path(scratch) / f"{place}" / "tensors.safetensors").replace(whole / f"tensors-{place:03}.safetensors")
+            (Path(scratch) / f"{place}" / TENSORS).replace(whole / f"tensors-{place:03}.safetensors")
         _hold_apart(parts, sorted(whole.iterdir()), limits)
         (whole / SUMMARY).write_text(_together(made, size).model_dump_json())
         try:

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from safetensors import safe_open
 from torch import Tensor
 
-from core.checkpoints.fence import SUMMARY, folder_of
+from core.checkpoints.fence import folder_of
 from core.checkpoints.limits import Limits
 from core.checkpoints.safetensors_file import ITEM, header
-from core.checkpoints.summary import Summary
+from core.checkpoints.summary import SUMMARY, Summary
 from core.refusal import Refusal
 
 # The format's names of number types, as torch calls them.

@@ -20,10 +20,9 @@ from safetensors.torch import save_file
 from core.checkpoints import safetensors_file, tables, torch_file
 from core.checkpoints.columns import Table
 from core.checkpoints.limits import SUFFIXES, TABLES, Limits, wanted
-from core.checkpoints.summary import Summary
+from core.checkpoints.summary import REFUSED, SUMMARY, TENSORS, Summary
 from core.refusal import Refusal
 
-TENSORS, SUMMARY, REFUSED = "tensors.safetensors", "summary.json", "refused.json"
 WRITES = 1 << 20
 PATIENCE = 0.005
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+TENSORS, SUMMARY, REFUSED = "tensors.safetensors", "summary.json", "refused.json"
 Kind = Literal["safetensors", "torch archive", "torch legacy", "sharded"]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.checkpoints import fence
+from core.checkpoints import comparison, fence
 from core.checkpoints.opened import open_checkpoint
 from core.checkpoints.report import report
 from core.data import npz
@@ -100,6 +100,18 @@ def test_two_checkpoints_are_compared_and_a_copy_shows_no_change():
     table = app.dataframe[-1].value
     assert table["tensor"][0] == "backbone.second.weight"
     assert table["change, % of the norm"].tolist() == pytest.approx([50, np.nan, 0], abs=1e-4, nan_ok=True)
+
+
+def test_two_checkpoints_with_nothing_in_common_are_told_so_and_nothing_else_is_found():
+    app = drop(opened("inspect", {}), one__pt=saved(network()))
+    first = link_of(app)["inspect.key"]
+    second = link_of(drop(app, two__pt=saved({"elsewhere": torch.ones(3)})))["inspect.key"]
+    link = {"inspect.of": "checkpoint", "inspect.key": first, "inspect.other": second, "inspect.part": "compare"}
+    found = report(open_checkpoint(first), open_checkpoint(second))
+    (only,) = comparison.findings(found.against)
+    shown = text(well(opened("inspect", link)))
+    assert only.word in shown
+    assert not any(verdict.sentence in shown for verdict in found.verdicts if verdict != only)
 
 
 def test_a_forgotten_checkpoint_and_an_unknown_one_end_in_a_sentence():
