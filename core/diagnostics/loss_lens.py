@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from core.diagnostics.forces import forces
 from core.diagnostics.synthetic import WIDEST, synthetic
-from core.losses.registry import LOSSES
+from core.losses.registry import LOSSES, LossEntry
 from core.paid import Paid, Pairs, Role
 from core.streams import stream
 from core.vocabulary import SMALL, VOCABULARY
@@ -60,14 +60,17 @@ def sizes(s: Sample) -> dict[str, int]:
     return dict(SMALL) | {"A": s.n, "B": s.n, "Q": s.n, "D": s.dim, "K": BANK}
 
 
-def sample(p: Any, s: Sample) -> dict[str, Tensor]:
+def sample(of: Any, s: Sample) -> dict[str, Tensor]:
     """The inputs that a loss needs, by name, float64 or whole numbers, without a graph.
+
+    `of` is its params, or the entry itself where that need not be registered.
 
     Embeddings of the items are relatives of one set of random anchors, in the order in which the loss asks for them:
     the anchors, their positives (the pairs of `synthetic`), then further ones. An input called other_x is near x,
     where it has as many rows, and parts are near the item that they are of.
     """
-    entry, pairs = LOSSES.of(p), synthetic(s.n, s.dim, s.closeness, s.spread, stream(s.seed, "pairs"))
+    entry = of if isinstance(of, LossEntry) else LOSSES.of(of)
+    pairs = synthetic(s.n, s.dim, s.closeness, s.spread, stream(s.seed, "pairs"))
     relatives, given = [pairs.a, pairs.b], {}
 
     def next_relative(taken: int) -> Tensor:
