@@ -203,6 +203,7 @@ VOCABULARY: Mapping[str, Slot] = {
     "margin": Slot("B", "margin of each anchor, in units of similarity", _share),
     "temperature": Slot("", "a learned temperature", lambda shape, g: torch.rand(shape, generator=g).double() + 0.1),
     "bias": Slot("", "a learned bias of the logits", lambda shape, g: torch.randn(shape, generator=g).double()),
+    "pair_weight": Slot("2 B 2 B", "weight of each pair among both views, held fixed", _share, constant=True),
     "channel_orders": Slot("V D", "order of the dimensions for each view", _orders, constant=True),
     "whitening": Slot("V D D", "whitening matrix of each view, held fixed", _normal, constant=True),
     "predictor": Slot("D D", "linear predictor of what the teacher makes of the other side, held fixed", _normal, True),

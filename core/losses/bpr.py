@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from core.losses.candidates import own_candidates
 from core.losses.registry import loss
 from core.losses.scores import similarity
 from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles
@@ -51,17 +51,12 @@ def bpr(
         One term per anchor, the mean over its negatives; one matrix of pairs, (B, B) or (B, 1 + K).
     """
     if negatives is None:
-        scores = similarity(a, b)
-        role = barred(diagonal_roles(len(a), len(b), a.device), exclude)
-        positive = scores.diagonal()
+        pairs = Pairs(similarity(a, b), barred(diagonal_roles(len(a), len(b), a.device), exclude))
+        positive = pairs.scores.diagonal()
     else:
-        exact = a.dtype if a.dtype == torch.float64 else torch.float32
-        candidates = torch.cat([b[:, None], negatives], dim=1)
-        scores = (candidates.to(exact) @ a.to(exact)[:, :, None]).squeeze(2)
-        role = torch.full_like(scores, Role.NEGATIVE, dtype=torch.int8)
-        role[:, 0] = Role.POSITIVE
-        positive = scores[:, 0]
-    negative = role == Role.NEGATIVE
+        pairs = own_candidates(a, b, negatives)
+        positive = pairs.scores[:, 0]
+    negative = pairs.role == Role.NEGATIVE
     asked = positive - (p.margin if margin is None else margin)
-    paid = F.softplus(scores - asked[:, None]) * negative
-    return Paid({"": Term(paid.sum(dim=1) / negative.sum(dim=1).clamp_min(1))}, (Pairs(scores, role),))
+    paid = F.softplus(pairs.scores - asked[:, None]) * negative
+    return Paid({"": Term(paid.sum(dim=1) / negative.sum(dim=1).clamp_min(1))}, (pairs,))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from core.paid import Role
+from core.paid import Pairs, Role
 
 
 def exact(x: Tensor) -> Tensor:
@@ -16,3 +16,10 @@ def first_positive(scores: Tensor) -> Tensor:
     role = torch.full_like(scores, Role.NEGATIVE, dtype=torch.int8, requires_grad=False)
     role[:, 0] = Role.POSITIVE
     return role
+
+
+def own_candidates(a: Tensor, b: Tensor, negatives: Tensor) -> Pairs:
+    """(B, 1 + K) inner products of each anchor (B, D) with its positive (B, D) and its own negatives (B, K, D)."""
+    candidates = exact(torch.cat([b[:, None], negatives], dim=1))
+    scores = (candidates @ exact(a)[:, :, None]).squeeze(2)
+    return Pairs(scores, first_positive(scores))

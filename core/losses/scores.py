@@ -29,6 +29,11 @@ def distance(a: Tensor, b: Tensor, squared: bool) -> Tensor:
     return d.square() if squared else d
 
 
+def nearness(a: Tensor, b: Tensor) -> Tensor:
+    """(A, C) minus the Euclidean distances: larger is closer."""
+    return -distance(a, b, False)
+
+
 class _Distance(torch.autograd.Function):
     """Distances by |a|² + |b|² - 2<a, b>, one product of longer vectors; what float32 cannot tell apart is at 0."""
 

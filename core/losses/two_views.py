@@ -1,5 +1,7 @@
 """What the losses over both views of a batch share: one score matrix among all 2B embeddings."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -7,15 +9,22 @@ from core.losses.scores import similarity
 from core.paid import Pairs, Role, barred
 
 
-def all_pairs(a: Tensor, b: Tensor, labels: Tensor | None = None, exclude: Tensor | None = None) -> Pairs:
+def all_pairs(
+    a: Tensor,
+    b: Tensor,
+    labels: Tensor | None = None,
+    exclude: Tensor | None = None,
+    compare: Callable[[Tensor, Tensor], Tensor] = similarity,
+) -> Pairs:
     """(2B, 2B) scores of both views with each other, an embedding never being a candidate of its own.
 
     The positive of an embedding is its other view or, with `labels` (B,), every embedding of its class. `exclude`
     (B, B) names pairs (a_i, b_j) that take no part, whichever of the two is the anchor; a positive always does.
+    `compare` makes the scores of (2B, D) and (2B, D), larger for closer.
     """
     z = torch.cat([a, b])
     role = _other_view_roles(z) if labels is None else _same_class_roles(torch.cat([labels, labels]))
-    return Pairs(similarity(z, z), role if exclude is None else barred(role, _in_both_places(exclude)))
+    return Pairs(compare(z, z), role if exclude is None else barred(role, _in_both_places(exclude)))
 
 
 def _other_view_roles(z: Tensor) -> Tensor:

@@ -11,11 +11,16 @@ import torch
 import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from pytorch_metric_learning.distances import DotProductSimilarity, LpDistance
+from pytorch_metric_learning.distances import CosineSimilarity, DotProductSimilarity, LpDistance
 from pytorch_metric_learning.losses import (
+    AngularLoss,
     ArcFaceLoss,
+    CircleLoss,
     ContrastiveLoss,
     CosFaceLoss,
+    GeneralizedLiftedStructureLoss,
+    LiftedStructureLoss,
+    MultiSimilarityLoss,
     NCALoss,
     NPairsLoss,
     NTXentLoss,
@@ -23,8 +28,9 @@ from pytorch_metric_learning.losses import (
     SupConLoss,
     TripletMarginLoss,
 )
-from pytorch_metric_learning.miners import BatchHardMiner
+from pytorch_metric_learning.miners import BatchEasyHardMiner, BatchHardMiner, MultiSimilarityMiner
 from pytorch_metric_learning.reducers import DoNothingReducer
+from pytorch_metric_learning.regularizers import LpRegularizer
 from torch import Tensor
 
 from core.losses.registry import LOSSES
@@ -50,7 +56,7 @@ def each(kind: type, *args: Any, like: Any = None, **settings: Any) -> Callable[
     """Their loss over inner products, or `like` another distance, unreduced."""
     compare = DotProductSimilarity(normalize_embeddings=False) if like is None else like
     loss = kind(*args, distance=compare, reducer=DoNothingReducer(), **settings)
-    return lambda *given, **more: loss(*given, **more)["loss"]["losses"]
+    return lambda *given, **more: loss(*given, **more)["loss"]["losses"].flatten()
 
 
 def euclidean(power: int = 1) -> LpDistance:
@@ -360,6 +366,94 @@ def contrastive(x: Batch) -> tuple[Tensor, Tensor]:
 @case
 def alignment(x: Batch) -> tuple[Tensor, Tensor]:
     return anchors("alignment", x, "a", "b"), euclidean(2)(x["a"], x["b"]).diagonal()
+
+
+def both_views(x: Batch) -> tuple[Tensor, Tensor]:
+    return torch.cat([x["a"], x["b"]]), x["labels"].repeat(2)
+
+
+@case
+def circle(x: Batch) -> tuple[Tensor, Tensor]:
+    entry, plain = LOSSES["circle"], {"relaxation": 0.3, "gamma": 20}
+    held = entry.complete({name: x[name] for name in entry.needed}, entry.params(**plain), torch.Generator())
+    theirs = each(CircleLoss, m=0.3, gamma=20, like=CosineSimilarity())(*both_views(x))
+    return anchors("circle", held, *held, **plain), theirs
+
+
+def multi_similarities(x: Batch, mine: bool) -> tuple[Tensor, Tensor]:
+    """They add up what an anchor pays for either side."""
+    z, labels = both_views(x)
+    ours = paid("multi_similarity", x, "a", "b", "labels", alpha=3, beta=20, base=0.4, mine=mine, epsilon=0.2)
+    mined = MultiSimilarityMiner(epsilon=0.2)(z, labels) if mine else None
+    theirs = each(MultiSimilarityLoss, alpha=3, beta=20, base=0.4)(z, labels, mined)
+    return ours.unflatten(0, (2, 2 * B)).sum(dim=0), theirs / (2 * B)
+
+
+@case
+def multi_similarity(x: Batch) -> tuple[Tensor, Tensor]:
+    return multi_similarities(x, mine=False)
+
+
+@case
+def multi_similarity_of_the_pairs_that_they_mine(x: Batch) -> tuple[Tensor, Tensor]:
+    return multi_similarities(x, mine=True)
+
+
+@case
+def n_pair_with_its_lengths(x: Batch) -> tuple[Tensor, Tensor]:
+    """They pick the two items of each class themselves, and regularise every embedding."""
+    a, b = 1.5 * x["a"], 0.7 * x["b"]
+    tuplets = each(NPairsLoss)(torch.stack([a, b], dim=1).flatten(0, 1), HERE.repeat_interleave(2))
+    square = LpRegularizer(p=2, power=2, reducer=DoNothingReducer())
+    length = sum(square(z)["loss"]["losses"] for z in (a, b))
+    return paid("n_pair", {"a": a, "b": b}, "a", "b", l2=0.1), torch.cat([tuplets, 0.1 * length]) / B
+
+
+@case
+def lifted_structure(x: Batch) -> tuple[Tensor, Tensor]:
+    """They ask every positive pair; an anchor has three."""
+    theirs = each(LiftedStructureLoss, neg_margin=0.8, like=euclidean())(*both_views(x))
+    ours = paid("lifted_structure", x, "a", "b", "labels", margin=0.8)
+    return ours, theirs.unflatten(0, (2 * B, 3)).sum(dim=1) / (6 * B)
+
+
+@case
+def lifted_structure_generalised(x: Batch) -> tuple[Tensor, Tensor]:
+    theirs = each(GeneralizedLiftedStructureLoss, neg_margin=0.8, like=euclidean())(*both_views(x))
+    return anchors("lifted_structure", x, "a", "b", "labels", margin=0.8, form="generalised"), theirs
+
+
+@case
+def angular_triplet(x: Batch) -> tuple[Tensor, Tensor]:
+    """Without N-pair, which is the second of ours."""
+    theirs = each(AngularLoss, alpha=40, like=LpDistance())(torch.cat([x["a"], x["b"]]), HERE.repeat(2))
+    return paid("angular_triplet", x, "a", "b", angle=40)[: 2 * B], theirs / (2 * B)
+
+
+def batch_hards(x: Batch, miner: Any, smooth: bool, **settings: Any) -> tuple[Tensor, Tensor]:
+    """An anchor for which they find no negative pays nothing."""
+    z, labels = both_views(x)
+    found = miner(z, labels)
+    triplets = found if len(found) == 3 else (*found[:2], found[3])
+    theirs = each(TripletMarginLoss, margin=0.3, smooth_loss=smooth, like=euclidean())(z, indices_tuple=triplets)
+    every = torch.zeros(2 * B, dtype=theirs.dtype).index_add(0, triplets[0], theirs)
+    return anchors("batch_hard", x, "a", "b", "labels", margin=0.3, soft=smooth, **settings), every
+
+
+@case
+def batch_hard(x: Batch) -> tuple[Tensor, Tensor]:
+    return batch_hards(x, BatchHardMiner(distance=euclidean()), smooth=False)
+
+
+@case
+def batch_hard_with_a_soft_margin(x: Batch) -> tuple[Tensor, Tensor]:
+    return batch_hards(x, BatchHardMiner(distance=euclidean()), smooth=True)
+
+
+@case
+def batch_hard_with_semi_hard_negatives(x: Batch) -> tuple[Tensor, Tensor]:
+    mine = BatchEasyHardMiner(pos_strategy="hard", neg_strategy="semihard", distance=euclidean())
+    return batch_hards(x, mine, smooth=False, mining="semi_hard")
 
 
 def drawn(seed: int) -> Batch:

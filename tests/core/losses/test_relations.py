@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.losses.registry import LOSSES
+from core.procedures.hard_pairs import HardPairs, hard_pairs
 from tests.core.losses.batches import Batch, example, leaves
 
 Case = Callable[[Batch], tuple[Tensor, Tensor]]
@@ -151,6 +152,66 @@ def coot_with_nothing_but_its_cycles_is_cycle(x: Batch) -> tuple[Tensor, Tensor]
     return total("coot", {**nothing, "cycle": 1}, **pairs(x), **bags), total("cycle", **bags)
 
 
+@case
+def n_pair_without_its_lengths_is_info_nce_at_temperature_one(x: Batch) -> tuple[Tensor, Tensor]:
+    ours = total("n_pair", {"l2": 0, "margin": 0.2}, **pairs(x))
+    return ours, total("info_nce", {"temperature": 1, "margin": 0.2}, **pairs(x))
+
+
+@case
+def n_pair_of_one_negative_is_bpr(x: Batch) -> tuple[Tensor, Tensor]:
+    given = pairs(x) | {"negatives": x["negatives"][:, :1]}
+    return total("n_pair", {"l2": 0, "margin": 0.2}, **given), total("bpr", {"margin": 0.2}, **given)
+
+
+@case
+def circle_of_equal_weights_is_nt_xent_with_a_margin(x: Batch) -> tuple[Tensor, Tensor]:
+    same = torch.ones(2, B, 2, B, dtype=torch.float64)
+    ours = total("circle", {"relaxation": 0.4, "gamma": 1 / TAU}, **pairs(x), labels=HERE, pair_weight=same)
+    return ours, total("nt_xent", {"temperature": TAU, "margin": 0.2}, **pairs(x))
+
+
+def one_rival(x: Batch) -> Batch:
+    """Two items; each view is to be told from the same view of the other."""
+    return {"a": x["a"][:2], "b": x["b"][:2], "labels": HERE[:2], "exclude": ~torch.eye(2, dtype=torch.bool)}
+
+
+@case
+def multi_similarity_of_one_positive_and_one_negative_is_siglip(x: Batch) -> tuple[Tensor, Tensor]:
+    given, own = one_rival(x), torch.eye(4, dtype=torch.bool)
+    z, other = (torch.cat([given[one], given[two]]) for one, two in ("ab", "ba"))
+    theirs = total("siglip", {"temperature": TAU, "bias": -0.4 / TAU}, a=z, b=other, exclude=~(own | own.flip(0)))
+    return total("multi_similarity", {"alpha": 1 / TAU, "beta": 1 / TAU, "base": 0.4}, **given), TAU * theirs
+
+
+@case
+def generalised_lifted_structure_of_one_positive_and_one_negative_is_batch_hard(x: Batch) -> tuple[Tensor, Tensor]:
+    ours = total("lifted_structure", {"margin": 0.9, "form": "generalised"}, **one_rival(x))
+    return ours, total("batch_hard", {"margin": 0.9}, **one_rival(x))
+
+
+@case
+def batch_hard_of_items_is_triplet_over_the_nearest_of_both_views(x: Batch) -> tuple[Tensor, Tensor]:
+    z, other = torch.cat([x["a"], x["b"]]), torch.cat([x["b"], x["a"]])
+    itself = torch.eye(2 * B, dtype=torch.bool).roll(B, dims=1)
+    theirs = total("triplet", {"margin": 0.4}, a=z, b=other, exclude=itself)
+    return total("batch_hard", {"margin": 0.4}, **pairs(x), labels=HERE), theirs
+
+
+@case
+def batch_hard_is_triplet_of_the_hardest_pairs(x: Batch) -> tuple[Tensor, Tensor]:
+    z, labels = torch.cat([x["a"], x["b"]]), x["labels"].repeat(2)
+    far, near = hard_pairs(z, labels, HardPairs())
+    theirs = total("triplet", {"margin": 0.4}, a=z, b=z[far], negatives=z[near][:, None])
+    return total("batch_hard", {"margin": 0.4}, **pairs(x), labels=x["labels"]), theirs
+
+
+@case
+def angular_loss_with_n_pair_is_both(x: Batch) -> tuple[Tensor, Tensor]:
+    beside = total("angular_triplet", **pairs(x)) + 0.5 * total("nt_xent", {"temperature": 1}, **pairs(x))
+    return total("angular_triplet", {"n_pair": 0.5}, **pairs(x)), beside
+
+
 def in_front(scores: Tensor) -> Tensor:
     """(B, B) each row with its own candidate first."""
     order = torch.stack([torch.cat([HERE[i : i + 1], HERE[i != HERE]]) for i in range(B)])
@@ -187,7 +248,7 @@ def dcd_of_soft_labels_without_distillation_is_reranking_by_a_softmax(x: Batch) 
     return ours, total("rerank_cl", candidate_scores=scores)
 
 
-PAIRS = ("a", "b", "views", "teacher", "bank", "labels", "rehearsed", "node_weight", "compactness")
+PAIRS = ("a", "b", "negatives", "views", "teacher", "bank", "labels", "rehearsed", "node_weight", "compactness")
 WHOLES = ("sequence", "other_sequence", "maps", "other_maps", "bags", "other_bags", "bag_mask")
 SCORES = ("candidate_scores", "teacher_scores")
 
