@@ -83,6 +83,7 @@ WORDS: Mapping[str, str] = {
     "likelihoods": "log-likelihoods",
     OTHERS: "something else",
 }
+UNSAID = ("loss", "losses")  # all of them are: words of a question that tell none from another
 FAMILIES: tuple[str, ...] = get_args(Family)
 
 
@@ -93,12 +94,12 @@ def holders(name: str) -> list[str]:
 
 def asked(entry: LossEntry) -> list[str]:
     """What one has to have for this loss, each input under the first name that covers it, in the order of need."""
-    return list(dict.fromkeys(holders(name)[0] for name in entry.needed))
+    return list(dict.fromkeys(holders(name)[0] for name in entry.needed_of_a_run))
 
 
 def covered(entry: LossEntry, have: Collection[str]) -> bool:
     """Whether what one has covers every input that the loss needs."""
-    return all(set(holders(name)) & set(have) for name in entry.needed)
+    return all(set(holders(name)) & set(have) for name in entry.needed_of_a_run)
 
 
 def meanings(names: Iterable[str]) -> list[str]:
@@ -115,8 +116,12 @@ def plain(text: str) -> str:
 @functools.lru_cache(maxsize=1000)
 def _spoken(key: str, title: str, *rest: str) -> tuple[str, str]:
     """Name and everything else that a word is looked for in, each also with its neighbouring words together."""
-    name, body = (plain(text) for text in (f"{title} {key}", " ".join(rest)))
+    name, body = (" ".join(_telling(text)) for text in (f"{title} {key}", " ".join(rest)))
     return f"{name} {_together(name)}", f"{body} {_together(body)}"
+
+
+def _telling(text: str) -> list[str]:
+    return [word for word in plain(text).split() if word not in UNSAID]
 
 
 def _together(text: str) -> str:
@@ -125,26 +130,30 @@ def _together(text: str) -> str:
     return " ".join(one + other for one, other in itertools.pairwise(words))
 
 
-def _occur(words: Iterable[str], text: str) -> bool:
-    """Whether each of the words begins a word of the text."""
-    return all(f" {word}" in f" {text}" for word in words)
+def _occur(words: Iterable[str], text: str, end: str) -> bool:
+    """Whether each of the words begins a word of the text, or, with a space as its end, is one."""
+    return all(f" {word}{end}" in f" {text} " for word in words)
 
 
 def rank(entry: LossEntry, text: str) -> int | None:
-    """How well a loss answers: 0 by the first word of its name, 1 by its name, 2 by what is said of it, None not."""
-    wanted = plain(text)
-    if not wanted:
+    """How well a loss answers: 0 by the first word of its name, 1 by its name, 2 by what is said of it, None not.
+
+    The beginning of a word will do, unless the question goes on to call it a loss.
+    """
+    words = _telling(text)
+    if not words:
         return 2
+    wanted, end = " ".join(words), " " if len(words) < len(plain(text).split()) else ""
     relations = [word for pair in entry.relations.items() for word in pair]
     name, body = _spoken(
         entry.key, entry.title, entry.summary, entry.source, entry.family, *entry.papers, entry.origin, *relations
     )
-    if name.startswith(wanted) or wanted == plain(entry.key) or wanted.replace(" ", "") == entry.key.replace("_", ""):
+    named = wanted == plain(entry.key) or wanted.replace(" ", "") == entry.key.replace("_", "")
+    if named or f"{name} ".startswith(wanted + end):
         return 0
-    words = wanted.split()
-    if _occur(words, name):
+    if _occur(words, name, end):
         return 1
-    return 2 if _occur(words, f"{name} {body}") else None
+    return 2 if _occur(words, f"{name} {body}", end) else None
 
 
 def kin(entry: LossEntry) -> int:

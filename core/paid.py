@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Axis = Literal["anchor", "pair", "item", "dimension", "batch"]
+Axis = Literal["anchor", "pair", "item", "dimension", "class", "batch"]
 
 
 class Role(IntEnum):

@@ -1,7 +1,8 @@
 """One vocabulary of named inputs: a loss's signature is the declaration of what it needs.
 
 Sizes: B items in the batch, D dimensions, V views, M modalities, C classes or heads, K negatives or bank entries,
-T time steps, H and W of a map, n members of a bag, N and Q candidates and queries, A anchors.
+T time steps, P classes with a centre each, H and W of a map, n members of a bag, N and Q candidates and queries,
+A anchors.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 Sizes = Mapping[str, int]
-SMALL: Sizes = {"A": 6, "B": 6, "C": 3, "D": 5, "H": 4, "K": 4, "M": 3, "N": 4, "Q": 3, "T": 7, "V": 3, "W": 4, "n": 4}
+SMALL: Sizes = {
+    "A": 6, "B": 6, "C": 3, "D": 5, "H": 4, "K": 4, "M": 3, "N": 4, "P": 4, "Q": 3, "T": 7, "V": 3, "W": 4, "n": 4,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,13 @@ def _mixed_role(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.randint(-1, 2, shape, generator=g)
 
 
+def _moments(shape: tuple[int, ...], g: Generator) -> Tensor:
+    """Any roles, but the last sequence ends with two points and begins with what they are told from."""
+    role = _mixed_role(shape, g)
+    role[:, -1, 0], role[:, -1, -2:] = -1, 1
+    return role
+
+
 def _mask(shape: tuple[int, ...], g: Generator) -> Tensor:
     return torch.rand(shape, generator=g) < 0.4
 
@@ -125,6 +135,7 @@ VOCABULARY: Mapping[str, Slot] = {
     "heads": Slot("C B D", "embeddings under several heads", _unit),
     "negatives": Slot("B K D", "embeddings of each anchor's own negatives", _unit),
     "labels": Slot("B", "class of each item", _classes),
+    "proxies": Slot("P D", "embedding that stands for each class, learned along", _unit),
     "targets": Slot("B", "continuous target of each item", _normal),
     "bank": Slot("K D", "embeddings kept from earlier steps, without gradient", _unit, constant=True),
     "bank_labels": Slot("K", "class of each entry of the bank", _classes),
@@ -206,8 +217,10 @@ VOCABULARY: Mapping[str, Slot] = {
     "pair_weight": Slot("2 B 2 B", "weight of each pair among both views, held fixed", _share, constant=True),
     "channel_orders": Slot("V D", "order of the dimensions for each view", _orders, constant=True),
     "whitening": Slot("V D D", "whitening matrix of each view, held fixed", _normal, constant=True),
+    "turns": Slot("N B", "place of each item in each order that is cut into sub-batches", _orders, constant=True),
     "predictor": Slot("D D", "linear predictor of what the teacher makes of the other side, held fixed", _normal, True),
     "other_sequence": Slot("B T D", "embedding of each time step of each positive", _unit),
+    "moments": Slot("2 B T", "steps of each sequence: points (1), told from them (-1) or neither (0)", _moments, True),
     "hardest": Slot("B B", "which candidates are the hardest negatives of each anchor", _mask, constant=True),
     "window_start": Slot("", "step at which the windows of a series begin", _step, True),
     "compactness": Slot("2 B", "bound of the compactness of each node in either view", _normal),

@@ -18,6 +18,7 @@ from core.losses.registry import LOSSES
 from core.params import Params
 from core.recipe import Recipe
 from core.refusal import Refusal
+from core.runs.companion import classes_of
 from core.runs.folder import RunFolder
 from core.runs.networks import at_random, prepared
 from core.runs.replay import moment
@@ -119,7 +120,8 @@ def _training(run: RunFolder, recipe: Recipe, data: DataSet) -> tuple[Verdict, .
     """Where the loss went and, for a hinge, whether its margin still does anything."""
     rows = run.metrics()
     losses = [sum(v for k, v in row.items() if k.startswith("term.clean")) or row["loss"] for row in rows]
-    collapse = chance_level(recipe.loss, min(recipe.method.batch, len(data.split.train)))
+    batch = min(recipe.method.batch, len(data.split.train))
+    collapse = chance_level(recipe.loss, batch, classes=classes_of(recipe, data))
     found = [progress(losses, collapse)]
     if LOSSES.of(recipe.loss).family == "hinge":
         step = run.snapshots()[-1]

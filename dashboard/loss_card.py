@@ -133,6 +133,8 @@ def file_of(entry: LossEntry) -> str:
 def needs(entry: LossEntry) -> None:
     planned = [name for name in entry.inputs if name in entry.planned]
     lines = [f"- {text}" for text in meanings(entry.needed)]
+    if entry.made:
+        lines += [f"- in a run a small network that learns along makes {', '.join(entry.made)}"]
     if planned:
         lines += [f"- made by its own plan: {', '.join(planned)}"]
     optional = [name for name, required in entry.inputs.items() if not required and name not in entry.planned]

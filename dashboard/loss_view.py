@@ -153,7 +153,7 @@ def marks(p: Params, s: Sample) -> Marks | None:
 
 def _with(view: View, p: Params) -> View:
     """A view whose recipe pays by this loss, no branch of another run, with a joint encoder where the loss asks."""
-    joint = "joint" in LOSSES.of(p).needed
+    joint = "joint" in LOSSES.of(p).needed_of_a_run
     encoder = view.encoder.model_copy(update={"joint": joint})
     return view.model_copy(update={"loss": p, "encoder": encoder, "parent": "", "from_step": 0, "at": -1})
 
@@ -191,7 +191,7 @@ def _by(method: MethodEntry, view: View, room: int) -> Params:
 @lru_cache(maxsize=200)
 def _way(p: Params, now: View) -> tuple[View | None, str]:
     reasons = []
-    for title, view in _tries(now, set(LOSSES.of(p).needed) <= BRINGABLE):
+    for title, view in _tries(now, set(LOSSES.of(p).needed_of_a_run) <= BRINGABLE):
         try:
             asked_for = _with(view, p)
             check_fit(asked_for.recipe(), data_of(asked_for.recipe()))
@@ -202,7 +202,7 @@ def _way(p: Params, now: View) -> tuple[View | None, str]:
         else:
             return asked_for, title
     taught = {name for method in METHODS for name in method.call().gives}
-    lacking = [name for name in LOSSES.of(p).needed if name not in BRINGABLE | taught]
+    lacking = [name for name in LOSSES.of(p).needed_of_a_run if name not in BRINGABLE | taught]
     told = ", ".join(f"{name} ({VOCABULARY[name].meaning})" for name in lacking)
     plainly = [reason for reason in reasons if " needs " not in reason] or reasons or ["no data set there fits"]
     return None, f"Play cannot train it yet: {f'nothing there brings {told}' if lacking else plainly[0]}."

@@ -16,6 +16,7 @@ from core.diagnostics.scene import as_asked, recorded
 from core.losses.registry import LOSSES
 from core.params import Params
 from core.recipe import Recipe
+from core.runs.companion import classes_of
 from core.runs.folder import RunFolder
 from dashboard import words
 from dashboard.charts.chart import Chart
@@ -144,14 +145,14 @@ def _push(equal: tuple[float, ...], share: tuple[float, ...]) -> Chart:
 
 
 @lru_cache(maxsize=200)
-def levels(loss: Params, n: int, dim: int) -> tuple[float, float | None]:
+def levels(loss: Params, n: int, dim: int, classes: int) -> tuple[float, float | None]:
     """The loss of n items when all embeddings are equal, and when they are evenly spaced and aligned.
 
     No floor is given where the loss takes labels, since it would depend on the classes of each batch, nor where it is
     no lower than the level of collapse.
     """
     labelled = LOSSES.of(loss).inputs.get("labels", False)
-    chance = chance_level(loss, n)
+    chance = chance_level(loss, n, classes=classes)
     floor = None if labelled else floor_level(loss, n, dim)
     return chance, None if floor is None or floor >= chance else floor
 
@@ -168,7 +169,7 @@ def learning(s: Scene) -> None:
     so_far = max(1, bisect.bisect_right(steps, s.now.step))
     tau = rows[so_far - 1].get("learned.temperature")
     loss = s.recipe.loss if tau is None else s.recipe.loss.model_copy(update={"temperature": tau})
-    chance, floor = levels(loss, batch, s.recipe.encoder.dim)
+    chance, floor = levels(loss, batch, s.recipe.encoder.dim, classes_of(s.recipe, s.data))
     past = clean[:so_far]
     verdict = verdicts.progress(past, chance)
     if LOSSES.of(loss).family == "hinge" and verdict.state != "bad":

@@ -66,6 +66,7 @@ FAMILIES = (
             (r"teacher\.(bank|labels)$|memory\.", "queue"),
             (r"teacher\.", "teacher"),
             (r"learned\.", "temperature"),
+            (r"companion\.", "other"),
             (r"kept\.", "other"),
             (r"(model\.)?(towers|joint)\.", "backbone"),
         ),

@@ -23,9 +23,15 @@ _EMBEDDINGS = tuple(name for name, slot in VOCABULARY.items() if slot.meaning.st
 
 
 def _pay(
-    p: Params, entry: LossEntry, n: int, labels: Tensor | None, embed: Callable[[tuple[int, ...]], Tensor]
+    p: Params,
+    entry: LossEntry,
+    n: int,
+    labels: Tensor | None,
+    embed: Callable[[tuple[int, ...]], Tensor],
+    classes: int = 0,
 ) -> float:
-    sizes = dict(SMALL) | {"A": n, "B": n}
+    known = (n + 1) // 2 if labels is None else 1 + int(labels.max())
+    sizes = dict(SMALL) | {"A": n, "B": n, "P": classes or known}
     inputs: dict[str, Any] = {}
     for name, required in entry.inputs.items():
         slot = VOCABULARY[name]
@@ -38,23 +44,33 @@ def _pay(
                 tuple(sizes[symbol] if symbol in sizes else int(symbol) for symbol in slot.shape.split())
             )
         elif required:
-            inputs[name] = slot.make(stream(0, "levels", name), sizes)
+            drawn = slot.make(stream(0, "levels", name), sizes)
+            inputs[name] = drawn.flatten()[:1].expand_as(drawn) if name in entry.made else drawn
     return float(entry.pay(inputs, p, stream(0, "levels", "plan")).total())
 
 
-def chance_level(p: Params, n: int, labels: Array | None = None) -> float:
+def chance_level(p: Params, n: int, labels: Array | None = None, classes: int = 0) -> float:
     """What a batch of n items pays when all its embeddings are the same unit vector: the level of full collapse.
+
+    What a companion makes of equal embeddings is equal as well.
 
     Args:
         p: params of a registered loss; for a learned temperature, the one it stands at.
         n: items in the batch, at least 2.
-        labels: (n,) classes of the items, for losses that take them; without them, two items of each class.
+        labels: (n,) classes of the items, for losses that take them; without them, two items of each class or more.
+        classes: how many there are in all; by default as many as the labels name.
 
     Returns:
         The total. For example log n for InfoNCE without a margin, the margin for triplet.
     """
     given = None if labels is None else integers(labels, torch.empty(0))
-    return _pay(p, LOSSES.of(p), n, given, lambda shape: F.one_hot(torch.zeros(shape[:-1]).long(), shape[-1]).double())
+    if labels is None and classes:
+        given = VOCABULARY["labels"].make(stream(0, "levels", "labels"), {"B": n}) % classes
+    return _pay(p, LOSSES.of(p), n, given, _one_point, classes)
+
+
+def _one_point(shape: tuple[int, ...]) -> Tensor:
+    return F.one_hot(torch.zeros(shape[:-1]).long(), shape[-1]).double()
 
 
 def floor_level(p: Params, n: int, dim: int, labels: Array | None = None) -> float | None:

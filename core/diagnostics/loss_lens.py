@@ -56,8 +56,8 @@ def near(x: Tensor, s: Sample, g: Generator) -> Tensor:
 
 
 def sizes(s: Sample) -> dict[str, int]:
-    """How many of each: as many queries as items, a bank of sixteen, else the vocabulary's small ones."""
-    return dict(SMALL) | {"A": s.n, "B": s.n, "Q": s.n, "D": s.dim, "K": BANK}
+    """How many of each: queries as items, classes as `synthetic` makes, a bank of sixteen, else the small ones."""
+    return dict(SMALL) | {"A": s.n, "B": s.n, "Q": s.n, "D": s.dim, "K": BANK, "P": max(2, (s.n + 1) // 2)}
 
 
 def sample(of: Any, s: Sample) -> dict[str, Tensor]:

@@ -144,8 +144,9 @@ def pay(
     declared = entry.inputs
     inputs: dict[str, Any] = {"a": a, "b": b, "labels": labels} | stand_ins(a, b, alone="a" not in declared)
     inputs = {name: value for name, value in inputs.items() if declared.get(name)}
+    sizes = {**SMALL, "A": n, "B": n, "D": dim, "P": 1 + int(labels.max())}
     for name in invented(p):
-        example = VOCABULARY[name].make(stream(0, "pairs", name), {**SMALL, "A": n, "B": n, "D": dim})
+        example = VOCABULARY[name].make(stream(0, "pairs", name), sizes)
         inputs[name] = example.to(a.dtype) if example.is_floating_point() else example
     if margin is not None and "margin" in declared:
         inputs["margin"] = margin

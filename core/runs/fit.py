@@ -16,6 +16,7 @@ from core.mixing.registry import MIXINGS
 from core.params import Params
 from core.recipe import Recipe
 from core.refusal import Refusal
+from core.runs.companion import classes_of
 from core.runs.mixed_payment import asked_loss
 from core.runs.mixture import own_margin
 from core.runs.networks import encoder_of, prepared
@@ -78,7 +79,7 @@ def remarks(recipe: Recipe, data: DataSet) -> list[str]:
 def _of_no_use(recipe: Recipe) -> Iterator[str]:
     """What a look at the embeddings makes that the loss does not take."""
     method, entry = METHODS.of(recipe.method).call(), LOSSES.of(recipe.loss)
-    if method.looks and not method.teaches and method.gives and not set(method.gives) & set(entry.needed):
+    if method.looks and not method.teaches and method.gives and not set(method.gives) & set(entry.needed_of_a_run):
         made = " or ".join(method.gives)
         yield f"{entry.title} takes no {made}, so method {recipe.method.kind} changes nothing beside shuffle."
 
@@ -95,7 +96,8 @@ def _has(recipe: Recipe, data: DataSet) -> set[str]:
 def offered(recipe: Recipe, data: DataSet) -> list[str]:
     """The losses, by key, whose inputs the data, the networks and the method of a recipe bring; its own is one."""
     has, ways = _has(recipe, data), len(data.modalities)
-    fit = [e for e in LOSSES if set(e.needed) <= has and e.fewest <= ways and not (_alone(e) or _keyed_at_once(e))]
+    fit = [e for e in LOSSES if set(e.needed_of_a_run) <= has and e.fewest <= ways]
+    fit = [e for e in fit if not (_alone(e) or _keyed_at_once(e) or _cannot_tell(e, recipe, data))]
     if recipe.encoder.joint:
         fit = [e for e in fit if "joint" in e.inputs]
     return [e.key for e in LOSSES if e in fit or e.key == recipe.loss.kind]
@@ -108,12 +110,17 @@ def _alone(entry: LossEntry) -> bool:
 
 def _keyed_at_once(entry: LossEntry) -> bool:
     """Whether a loss over all modalities at once asks for a teacher's keys, of which each belongs to one of them."""
-    return not of_pairs(entry) and bool(KEYS & set(entry.needed))
+    return not of_pairs(entry) and bool(KEYS & set(entry.needed_of_a_run))
+
+
+def _cannot_tell(entry: LossEntry, recipe: Recipe, data: DataSet) -> bool:
+    """Whether a loss with a centre for each class meets a single one."""
+    return "proxies" in entry.made and classes_of(recipe, data) < 2
 
 
 def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
     entry, has = LOSSES.of(recipe.loss), _has(recipe, data)
-    missing = [name for name in entry.needed if name not in has]
+    missing = [name for name in entry.needed_of_a_run if name not in has]
     if _keyed_at_once(entry) and set(missing) <= KEYS:
         yield (
             f"{entry.title} asks for one key of all views of an item, and a teacher here has one for each modality; "
@@ -137,6 +144,8 @@ def _of_loss(recipe: Recipe, data: DataSet) -> Iterator[str]:
             f"{entry.title} needs {entry.fewest} modalities and the data set '{recipe.data.kind}' has "
             f"{len(data.modalities)} here; choose more of them, other data, or another loss"
         )
+    elif _cannot_tell(entry, recipe, data):
+        yield f"{entry.title} tells classes apart, and there is 1; choose data with more classes, or another loss"
     elif _alone(entry):
         yield f"{entry.title} pays for the order within bags and pairs no items; choose coot, which has it as a term"
 
@@ -152,8 +161,8 @@ def _of_method(recipe: Recipe, data: DataSet) -> Iterator[str]:
     method, entry = METHODS.of(recipe.method).call(), LOSSES.of(recipe.loss)
     if fault := method.fault(len(data.split.train), len(data.classes), recipe.method):
         yield fault
-    if recipe.mixing.kind != "none" and method.teaches and set(method.gives) & set(entry.needed):
-        met = "bank" if "bank" in entry.needed else "teacher"
+    if recipe.mixing.kind != "none" and method.teaches and set(method.gives) & set(entry.needed_of_a_run):
+        met = "bank" if "bank" in entry.needed_of_a_run else "teacher"
         yield f"{entry.title} meets a {met} and mixing is {recipe.mixing.kind}; choose mixing none, or another loss"
 
 

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from core.encoders.bags import Bag
 from core.losses.ranking import Ranking
-from core.losses.registry import LOSSES
+from core.losses.registry import LOSSES, LossEntry
 from core.mixing.registry import MIXINGS, Plan
 from core.mixing.targets import kept, partner_pairs, weighted
 from core.paid import Paid, Pairs, Role, Term, joined
 from core.params import Params
 from core.recipe import Recipe
-from core.registry import Entry
 from core.runs.mixture import Mixture
 from core.runs.payment import Embedded, draws, equally, given_to, modality_pairs, of_pairs, pair_inputs, whole
 
@@ -56,7 +55,7 @@ def asked_loss(recipe: Recipe) -> Params:
     return recipe.loss if same else Ranking()
 
 
-def with_margin(entry: Entry, margin: Tensor | None) -> dict[str, Any]:
+def with_margin(entry: LossEntry, margin: Tensor | None) -> dict[str, Any]:
     """The margin by name, for a loss that knows one."""
     return {"margin": margin} if "margin" in entry.inputs and margin is not None else {}
 
@@ -116,7 +115,7 @@ def pay_pair(recipe: Recipe, batch: Embedded, pair: MixedPair) -> Paid:
 
     def pay(pair: MixedPair, **more: Any) -> Paid:
         inputs = pair_inputs(entry, pair.a, pair.b, pair.bags, pair.other_bags)
-        return kept(entry.pay(inputs | more, loss, draws(recipe, batch, "mixed")), p.terms)
+        return kept(entry.pay(inputs | more, loss, draws(recipe, batch, "mixed"), batch.companion), p.terms)
 
     if pair.extra is not None:
         paid = _with_extra(pay, pair, **given, **asked, **_options(recipe, pair))
@@ -161,7 +160,7 @@ def _pay_whole(recipe: Recipe, batch: Embedded, mixture: Mixture) -> Paid:
         if p.target == "mask_partner":
             options["exclude"] = partner_pairs(plan, "b")
         given = whole(entry, batch, {q: z}) | given_to(entry, batch) | options
-        paid = entry.pay(given, recipe.loss, draws(recipe, batch, "mixed", q))
+        paid = entry.pay(given, recipe.loss, draws(recipe, batch, "mixed", q), batch.companion)
         parts[q] = weighted(paid, ~plan.alone) if p.alone == "leave_out" else paid
     return joined(parts.items())
 
@@ -174,7 +173,9 @@ def _pay_negatives(recipe: Recipe, batch: Embedded, mixture: Mixture) -> Paid:
     parts = {}
     for m, n in modality_pairs(batch.z):
         made = mixing.apply({"a": batch.z[m], "b": batch.z[n]}, mixture.plan, recipe.mixing)
-        parts[f"{m}_{n}"] = entry.call(**made, p=recipe.loss, **given)
+        parts[f"{m}_{n}"] = entry.pay(
+            {**made, **given}, recipe.loss, draws(recipe, batch, "mixed", m, n), batch.companion
+        )
     return equally(parts)
 
 

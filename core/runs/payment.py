@@ -6,13 +6,12 @@ from itertools import combinations, permutations
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from core.encoders.bags import Bag
-from core.losses.registry import LOSSES
+from core.losses.registry import LOSSES, LossEntry
 from core.paid import Paid, joined
 from core.recipe import Recipe
-from core.registry import Entry
 from core.streams import stream
 
 
@@ -25,7 +24,7 @@ class Embedded:
     it has any; `step`, whose draws a loss with a plan makes; `teacher` modality -> (n, D) and
     `bank` modality -> (K, D) embeddings by the teacher, with `bank_labels` (K,), where the method has one; `clusters`
     (n,) where the method makes them; `memory` modality -> (N, D) every training item as last seen, with
-    `memory_clusters` (N,), where it has one.
+    `memory_clusters` (N,), where it has one; `companion`, the network of the loss, where that has one.
     """
 
     z: Mapping[str, Tensor]
@@ -40,6 +39,7 @@ class Embedded:
     clusters: Tensor | None = None
     memory: Mapping[str, Tensor] = field(default_factory=dict)
     memory_clusters: Tensor | None = None
+    companion: nn.Module | None = None
 
 
 def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -47,22 +47,22 @@ def modality_pairs(names: Mapping[str, object]) -> list[tuple[str, str]]:
     return list(combinations(names, 2))
 
 
-def of_pairs(entry: Entry) -> bool:
+def of_pairs(entry: LossEntry) -> bool:
     """Whether a loss is paid for each pair of modalities, not for all of them at once."""
-    return "a" in entry.inputs
+    return "a" in entry.taken
 
 
-def _sides(entry: Entry, names: Mapping[str, object]) -> list[tuple[str, str]]:
+def _sides(entry: LossEntry, names: Mapping[str, object]) -> list[tuple[str, str]]:
     """The pairs of modalities, each both ways round where the loss moves one side alone: else the last never learns."""
-    return modality_pairs(names) if "b" in entry.inputs else list(permutations(names, 2))
+    return modality_pairs(names) if "b" in entry.taken else list(permutations(names, 2))
 
 
-def takes_bags(entry: Entry) -> bool:
+def takes_bags(entry: LossEntry) -> bool:
     """Whether a loss is paid for members."""
     return "bags" in entry.inputs
 
 
-def pair_inputs(entry: Entry, a: Tensor, b: Tensor, bags: Bag | None, other: Bag | None) -> dict[str, Tensor]:
+def pair_inputs(entry: LossEntry, a: Tensor, b: Tensor, bags: Bag | None, other: Bag | None) -> dict[str, Tensor]:
     """What a loss is handed of one pair of modalities: a member counts where its counterpart is there as well.
 
     Args:
@@ -75,29 +75,29 @@ def pair_inputs(entry: Entry, a: Tensor, b: Tensor, bags: Bag | None, other: Bag
     handed = {"a": a, "b": b}
     if bags is not None and other is not None:
         handed |= {"bags": bags.members, "other_bags": other.members, "bag_mask": bags.mask & other.mask}
-    return {name: value for name, value in handed.items() if name in entry.inputs}
+    return {name: value for name, value in handed.items() if name in entry.taken}
 
 
-def given_to(entry: Entry, batch: Embedded) -> dict[str, Any]:
+def given_to(entry: LossEntry, batch: Embedded) -> dict[str, Any]:
     """What a loss is handed by name beside its embeddings: learned scalars, and labels and clusters that it needs."""
-    given: dict[str, Any] = {name: value for name, value in batch.learned.items() if name in entry.inputs}
+    given: dict[str, Any] = {name: value for name, value in batch.learned.items() if name in entry.taken}
     sorted_by = {"labels": batch.labels, "clusters": batch.clusters}
-    return given | {name: value for name, value in sorted_by.items() if entry.inputs.get(name)}
+    return given | {name: value for name, value in sorted_by.items() if entry.taken.get(name)}
 
 
-def whole(entry: Entry, batch: Embedded, z: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def whole(entry: LossEntry, batch: Embedded, z: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What a loss over all modalities at once is handed: the joint embedding, and the others as (M, n, D)."""
     together = torch.stack(list(z.values()))
     handed = {"joint": batch.joint, "modalities": together, "views": together}
-    return {name: value for name, value in handed.items() if name in entry.inputs and value is not None}
+    return {name: value for name, value in handed.items() if name in entry.taken and value is not None}
 
 
-def taught(entry: Entry, batch: Embedded, own: str, other: str) -> dict[str, Tensor]:
+def taught(entry: LossEntry, batch: Embedded, own: str, other: str) -> dict[str, Tensor]:
     """What a loss is handed by the teacher, of a pair of modalities: its embeddings of the batch, bank and memory.
 
     A loss that takes only one side's is handed those of the other modality, the keys of its anchors.
     """
-    of = own if "other_teacher" in entry.inputs else other
+    of = own if "other_teacher" in entry.taken else other
     handed = {
         "teacher": batch.teacher.get(of),
         "bank": batch.bank.get(of),
@@ -107,7 +107,7 @@ def taught(entry: Entry, batch: Embedded, own: str, other: str) -> dict[str, Ten
         "memory": batch.memory.get(of),
         "memory_clusters": batch.memory_clusters,
     }
-    return {name: value for name, value in handed.items() if name in entry.inputs and value is not None}
+    return {name: value for name, value in handed.items() if name in entry.taken and value is not None}
 
 
 def equally(parts: Mapping[str, Paid]) -> Paid:
@@ -127,10 +127,10 @@ def pay_all(recipe: Recipe, batch: Embedded) -> Paid:
     entry = LOSSES.of(recipe.loss)
     given = given_to(entry, batch)
     if not of_pairs(entry):
-        return entry.pay(whole(entry, batch, batch.z) | given, recipe.loss, draws(recipe, batch))
+        return entry.pay(whole(entry, batch, batch.z) | given, recipe.loss, draws(recipe, batch), batch.companion)
     parts = {}
     for m, n in _sides(entry, batch.z):
         pair = pair_inputs(entry, batch.z[m], batch.z[n], batch.bags.get(m), batch.bags.get(n))
         pair |= taught(entry, batch, m, n)
-        parts[f"{m}_{n}"] = entry.pay(pair | given, recipe.loss, draws(recipe, batch, m, n))
+        parts[f"{m}_{n}"] = entry.pay(pair | given, recipe.loss, draws(recipe, batch, m, n), batch.companion)
     return equally(parts)

@@ -6,12 +6,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.data.registry import DataSet
 from core.encoders.bags import unpacked
 from core.paid import Paid
 from core.recipe import Recipe
+from core.runs.companion import build_companion, fits
 from core.runs.mixed_payment import pay_mixed
 from core.runs.mixture import restored
 from core.runs.payment import Embedded, pay_all
@@ -79,6 +80,7 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
         given.get("clusters"),
         starting_with("memory."),
         cells,
+        _companion(recipe, data, starting_with("companion.")),
     )
     clean = pay_all(recipe, batch)
     if "lam" not in arrays or recipe.mixing.kind == "none":
@@ -90,6 +92,14 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
     side = "b" if plan.side == "b" else "a"
     partner = None if plan.from_bank is not None and bool(plan.from_bank.any()) else plan.partner
     return Moment(step, items, z, clean, mixed, mixture.z, plan.lam, plan.margin, partner, side)
+
+
+def _companion(recipe: Recipe, data: DataSet, state: Mapping[str, Tensor]) -> nn.Module | None:
+    """The loss's companion as it was recorded, at rest; as it starts where a branch's parent had none like it."""
+    network = build_companion(recipe, data)
+    if network is not None and fits(network, state):
+        network.load_state_dict(state)
+    return None if network is None else network.eval()
 
 
 def untrained(recipe: Recipe, data: DataSet) -> Moment:

@@ -16,6 +16,7 @@ from core.methods.registry import METHODS
 from core.mixing.registry import MIXINGS, Plan, Step
 from core.paid import Paid
 from core.recipe import Recipe
+from core.runs.companion import build_companion
 from core.runs.fit import Unfit as Unfit
 from core.runs.fit import check_fit
 from core.runs.learned import LearnedScalars
@@ -75,6 +76,8 @@ class Trainer:
         self.model = Networks(recipe, data, self.inputs).to(device)
         scalars = {**self.loss.learned(recipe.loss), **MIXINGS.of(recipe.mixing).learned(recipe.mixing)}
         self.learned = LearnedScalars(scalars).to(device)
+        companion = build_companion(recipe, data)
+        self.companion = None if companion is None else companion.to(device)
         self.memory: dict[str, Tensor] = {}
         self.kept: dict[str, Tensor] = {}
         self.teacher = self._teacher() if self.method.teaches else None
@@ -92,8 +95,10 @@ class Trainer:
 
     def _optimiser(self) -> torch.optim.Optimizer:
         settings = self.recipe.optimiser
+        networks = [self.model, *([] if self.companion is None else [self.companion])]
+        weights = [each for network in networks for each in network.parameters()]
         groups = [
-            {"params": list(self.model.parameters()), "weight_decay": settings.weight_decay},
+            {"params": weights, "weight_decay": settings.weight_decay},
             {"params": list(self.learned.parameters()), "weight_decay": 0.0},
         ]
         used = [group for group in groups if group["params"]]
@@ -109,12 +114,15 @@ class Trainer:
             "memory": dict(self.memory),
             "kept": dict(self.kept),
             "teacher": self.teacher.state_dict() if self.teacher else {},
+            "companion": {} if self.companion is None else self.companion.state_dict(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`, as `state()` gave it; nothing of it is shared afterwards."""
         self.model.load_state_dict(state["model"])
         self.learned.load_state_dict(state["learned"])
+        if self.companion is not None:
+            self.companion.load_state_dict(state["companion"])
         self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self.memory = {name: self._kept(name, value) for name, value in state["memory"].items()}
         self.kept = dict(state["kept"])
@@ -133,7 +141,8 @@ class Trainer:
         joint = self.model.encode_jointly(inputs)
         z, bags = self.model.encode(inputs)
         labels, clusters = self._classes(items)
-        batch = Embedded(z, labels, self.learned(), joint, bags, self.step, clusters=clusters)
+        learned, own = self.learned(), self.companion
+        batch = Embedded(z, labels, learned, joint, bags, self.step, clusters=clusters, companion=own)
         return self.teacher.teach(batch, inputs, self.rows[items]) if self.teacher else batch
 
     def _mixed(self, x: Mapping[str, Tensor], batch: Embedded, clock: Step) -> tuple[Mixture, dict[str, Tensor]]:
@@ -285,14 +294,16 @@ class Trainer:
         mixing `mixed.<modality>` (P, D), `mixed_bags.<modality>` (P, n, 1 + D) of bags, `lam`, `margin` and `partner`,
         each (P,), drawn for the probe from this step's address: where lambda is one a batch, it is the very one of
         this step. Where each modality has a plan of its own, also `lam.<modality>` and so on. Where the method makes
-        labels or clusters, `given.labels` or `given.clusters` (P,).
+        labels or clusters, `given.labels` or `given.clusters` (P,). The state of a companion is `companion.<its name>`.
         """
         items = self.probe()
         z, bags = self.look(items)
         labels, clusters = self._classes(items)
         batch = Embedded(z, labels, self.learned(), self.embed_jointly(items), bags, clusters=clusters)
+        weights = {} if self.companion is None else self.companion.state_dict()
         arrays = {f"z.{name}": value for name, value in batch.z.items()}
         arrays |= {f"learned.{name}": value for name, value in batch.learned.items()}
+        arrays |= {f"companion.{name}": value for name, value in weights.items()}
         arrays |= {"joint": batch.joint} if batch.joint is not None else {}
         if self.teacher:
             x = {name: values[items] for name, values in self.inputs.items()}

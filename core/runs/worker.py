@@ -4,7 +4,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from core.data.registry import DataSet
 from core.environment import code_version
 from core.recipe import Recipe
 from core.refusal import Refusal
+from core.runs.companion import fits
 from core.runs.evaluation import evaluate
 from core.runs.folder import DamagedRun, RunFolder, runs_home, write_arrays, write_atomically, write_json
 from core.runs.identity import run_id
@@ -292,6 +293,8 @@ def _take_over(child: Trainer, parent: Trainer) -> None:
     state = parent.state()
     if child.learned.ranges != parent.learned.ranges:
         state |= {"learned": child.learned.state_dict(), "optimiser": child.optimiser.state_dict()}
+    if not _same_companion(child, state["companion"]):
+        state |= {"companion": child.state()["companion"], "optimiser": child.optimiser.state_dict()}
     if child.recipe.mixing != parent.recipe.mixing:
         state["memory"] = {}
     if child.recipe.method != parent.recipe.method:
@@ -300,6 +303,10 @@ def _take_over(child: Trainer, parent: Trainer) -> None:
     settings = child.recipe.optimiser
     for group in child.optimiser.param_groups:
         group["weight_decay"] = settings.weight_decay if group["weight_decay"] else 0.0
+
+
+def _same_companion(child: Trainer, state: Mapping[str, Tensor]) -> bool:
+    return not state if child.companion is None else fits(child.companion, state)
 
 
 def _checkpoint(folder: RunFolder) -> dict[str, Any]:

@@ -29,7 +29,7 @@ FEWER = {"supremix": 64}  # N of a loss that takes minutes at 1024
 def sizes(entry: LossEntry) -> Sizes:
     """How large the inputs of a loss are for N anchors."""
     n, symbols = FEWER.get(entry.key, N), {s for name in entry.needed for s in VOCABULARY[name].shape.split()}
-    found = {"A": n, "B": n, "C": 2, "D": D, "K": n, "M": entry.fewest, "N": n, "Q": n, "V": entry.fewest}
+    found = {"A": n, "B": n, "C": 2, "D": D, "K": n, "M": entry.fewest, "N": n, "P": n, "Q": n, "V": entry.fewest}
     if symbols & {"H", "W"}:
         return found | {"B": n // SIDE**2, "C": D, "H": SIDE, "W": SIDE, "N": 2, "K": SEVERAL}
     if symbols & {"n", "T"}:

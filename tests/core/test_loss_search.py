@@ -31,8 +31,15 @@ def test_every_loss_is_found_by_its_name_key_papers_and_the_first_word_of_its_so
 
 @pytest.mark.parametrize(
     ("text", "first"),
-    [("nt-xent", "nt_xent"), ("NTXENT", "nt_xent"), ("Khosla", "supcon"), ("1503.03832", "triplet"), ("bpr", "bpr")],
-)
+    [
+        ("nt-xent", "nt_xent"), ("NTXENT", "nt_xent"), ("NT-Xent loss", "nt_xent"), ("Khosla", "supcon"),
+        ("1503.03832", "triplet"), ("bpr", "bpr"), ("triplet loss", "triplet"), ("contrastive loss", "contrastive"),
+        ("Hadsell", "contrastive"), ("N-pair", "n_pair"), ("multiclass n-pair loss", "n_pair"), ("tuplet", "n_pair"),
+        ("circle", "circle"), ("MS loss", "multi_similarity"), ("multi-similarity miner", "multi_similarity"),
+        ("lifted structured embedding", "lifted_structure"), ("angular loss", "angular_triplet"),
+        ("batch hard", "batch_hard"), ("semihard", "batch_hard"), ("soft-margin triplet", "batch_hard"),
+    ],
+)  # fmt: skip
 def test_the_best_answer_comes_first(text: str, first: str):
     assert keys(text)[0] == first
 
@@ -41,6 +48,7 @@ def test_all_words_must_occur_and_relations_count():
     assert "dcl" in keys("denominator positive")
     assert set(keys("triplet hinge")) <= set(keys("triplet"))
     assert keys("no such words at all") == []
+    assert keys("losses") == keys("")
     assert keys("*+[(") == keys("")
 
 
@@ -58,7 +66,7 @@ def test_what_one_has_covers_what_is_needed(have: tuple[str, ...]):
     expected = {
         entry.key
         for entry in LOSSES
-        if all(name in names or (name not in known and OTHERS in have) for name in entry.needed)
+        if all(name in names or (name not in known and OTHERS in have) for name in entry.needed_of_a_run)
     }
     assert set(keys(have=have)) == expected
 

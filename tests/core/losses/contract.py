@@ -3,7 +3,9 @@
 Every check takes a registry entry and one of its variants. Nothing here names a loss.
 """
 
+import copy
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +19,7 @@ from core.paid import Paid, Role
 from core.params import Params
 from core.streams import stream
 from core.vocabulary import SMALL, VOCABULARY
-from tests.core.losses.batches import Batch, batches, extremes, hard, has_gradient, leaves, with_learned_ends
+from tests.core.losses.batches import Batch, batches, example, extremes, hard, has_gradient, leaves, with_learned_ends
 from tests.core.losses.meta import OnlyMeta
 from tests.core.losses.references import REFERENCES
 
@@ -224,6 +226,30 @@ def check_plan(entry: LossEntry, variant: Variant) -> None:
         assert entry.call(**made, p=p).total().isfinite()
 
 
+def check_companion(entry: LossEntry, variant: Variant) -> None:
+    """Its companion makes what it says, in the vocabulary's shapes, and learns by what is paid; on any device."""
+    if entry.companion is None:
+        return
+    p, made = entry.params(**variant), entry.companion.makes
+    assert set(made) <= {name for name, required in entry.inputs.items() if required and name not in entry.planned}
+    assert set(entry.companion.eats) <= set(VOCABULARY)
+    given = {name: example(name, 0) for name in (*entry.taken, *entry.companion.eats) if name not in entry.planned}
+    for device, guard in (("cpu", nullcontext()), ("meta", OnlyMeta())):
+        torch.manual_seed(0)
+        network = entry.companion.build(p, SMALL).double().to(device)
+        handed, before = {name: value.to(device) for name, value in given.items()}, copy.deepcopy(network.state_dict())
+        completed = entry.complete(handed, p, stream(0, "plan"), network)
+        assert set(completed) <= set(entry.inputs)
+        assert device == "meta" or all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+        assert all(completed[name].ndim == len(VOCABULARY[name].shape.split()) for name in made)
+        with guard:
+            entry.call(**completed, p=p).total().backward()
+        for name, weights in network.named_parameters():
+            assert weights.grad is not None, f"no gradient of {name}"
+            assert weights.grad.device.type == device
+            assert device == "meta" or weights.grad.abs().sum() > 0, f"nothing moves {name}"
+
+
 def check_bounds(entry: LossEntry, variant: Variant) -> None:
     """Every knob has a domain that a slider can show, and the variant lies in it."""
     assert extremes(entry)
@@ -290,6 +316,7 @@ CHECKS: tuple[Check, ...] = (
     check_precision,
     check_meta,
     check_plan,
+    check_companion,
     check_bounds,
     check_inputs,
 )
