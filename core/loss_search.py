@@ -94,12 +94,12 @@ def holders(name: str) -> list[str]:
 
 def asked(entry: LossEntry) -> list[str]:
     """What one has to have for this loss, each input under the first name that covers it, in the order of need."""
-    return list(dict.fromkeys(holders(name)[0] for name in entry.needed_of_a_run))
+    return list(dict.fromkeys(holders(name)[0] for name in entry.needed))
 
 
 def covered(entry: LossEntry, have: Collection[str]) -> bool:
     """Whether what one has covers every input that the loss needs."""
-    return all(set(holders(name)) & set(have) for name in entry.needed_of_a_run)
+    return all(set(holders(name)) & set(have) for name in entry.needed)
 
 
 def meanings(names: Iterable[str]) -> list[str]:
@@ -136,24 +136,26 @@ def _occur(words: Iterable[str], text: str, end: str) -> bool:
 
 
 def rank(entry: LossEntry, text: str) -> int | None:
-    """How well a loss answers: 0 by the first word of its name, 1 by its name, 2 by what is said of it, None not.
+    """How well a loss answers: 0 and 1 by how its name begins, 2 by its name, 3 by what is said of it, None not.
 
-    The beginning of a word will do, unless the question goes on to call it a loss.
+    The beginning of a word will do, unless the question goes on to call it a loss; then 0 is only what is called so.
     """
     words = _telling(text)
     if not words:
-        return 2
+        return 3
     wanted, end = " ".join(words), " " if len(words) < len(plain(text).split()) else ""
     relations = [word for pair in entry.relations.items() for word in pair]
     name, body = _spoken(
         entry.key, entry.title, entry.summary, entry.source, entry.family, *entry.papers, entry.origin, *relations
     )
     named = wanted == plain(entry.key) or wanted.replace(" ", "") == entry.key.replace("_", "")
-    if named or f"{name} ".startswith(wanted + end):
+    if plain(entry.title).startswith(plain(text)) or (named and not end):
         return 0
-    if _occur(words, name, end):
+    if named or f"{name} ".startswith(wanted + end):
         return 1
-    return 2 if _occur(words, f"{name} {body}", end) else None
+    if _occur(words, name, end):
+        return 2
+    return 3 if _occur(words, f"{name} {body}", end) else None
 
 
 def kin(entry: LossEntry) -> int:

@@ -29,8 +29,8 @@ class BatchHard(Params):
 
 @loss(
     BatchHard,
-    title="Batch-hard triplet",
-    source="Hermans et al. 2017, arXiv:1703.07737, eq. 5; semi-hard negatives: Schroff et al. 2015, arXiv:1503.03832",
+    title="Batch-hard triplet (hard or soft margin)",
+    source="Hermans et al. 2017, arXiv:1703.07737, eq. 5; semi-hard mining: Schroff et al. 2015, arXiv:1503.03832",
     origin="recalled",
     family="hinge",
     formula=r"\Big[m+\max_{q\in P(i)}d_{iq}-\min_{k\in N(i)}d_{ik}\Big]_+",

@@ -52,7 +52,7 @@ def informative(scores: Tensor, positive: Tensor, negative: Tensor, epsilon: flo
 @loss(
     MultiSimilarity,
     title="Multi-similarity (MS loss)",
-    source="Wang et al. 2019, arXiv:1904.06627, general pair weighting; the base is 1 as in the paper, 1/2 in its code",
+    source="Wang et al. 2019, arXiv:1904.06627, weighting and miner; the base is 1 as in the paper, 1/2 in its code",
     family="softmax",
     formula=r"\tfrac1\alpha\log\Big[1+\sum_{q\in P(i)}e^{-\alpha(s_{iq}-\lambda)}\Big]"
     r"+\tfrac1\beta\log\Big[1+\sum_{k\in N(i)}e^{\beta(s_{ik}-\lambda)}\Big]",
