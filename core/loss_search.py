@@ -94,12 +94,12 @@ def holders(name: str) -> list[str]:
 
 def asked(entry: LossEntry) -> list[str]:
     """What one has to have for this loss, each input under the first name that covers it, in the order of need."""
-    return list(dict.fromkeys(holders(name)[0] for name in entry.needed))
+    return list(dict.fromkeys(holders(name)[0] for name in entry.needed_of_a_run))
 
 
 def covered(entry: LossEntry, have: Collection[str]) -> bool:
     """Whether what one has covers every input that the loss needs."""
-    return all(set(holders(name)) & set(have) for name in entry.needed)
+    return all(set(holders(name)) & set(have) for name in entry.needed_of_a_run)
 
 
 def meanings(names: Iterable[str]) -> list[str]:

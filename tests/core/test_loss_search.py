@@ -66,7 +66,7 @@ def test_what_one_has_covers_what_is_needed(have: tuple[str, ...]):
     expected = {
         entry.key
         for entry in LOSSES
-        if all(name in names or (name not in known and OTHERS in have) for name in entry.needed)
+        if all(name in names or (name not in known and OTHERS in have) for name in entry.needed_of_a_run)
     }
     assert set(keys(have=have)) == expected
 
