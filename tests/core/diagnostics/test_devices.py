@@ -82,6 +82,7 @@ OF_ONE: Mapping[str, Mapping[str, Callable[[], Any]]] = {
     "histogram": {"scores": lambda: normal(N) / 4},
     "summary": {"scores": lambda: normal(N) / 4},
     "hardness_curve": {"count": lambda: 4},
+    "activation_timeline": {"bursts": lambda: torch.eye(4, dtype=torch.bool)[:3]},
     "broadcast_hinge": {"found": lambda: Users(normal(6).abs(), normal(6, seed=1).abs())},
     "pair_phase": {"lam": lambda: 0.6},
     "resting_similarity": {"lam": lambda: torch.linspace(0, 1, 5, dtype=torch.float64)},

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from core.diagnostics.activation_timeline import activation_timeline
 from core.losses.autotcl import whole
 from core.losses.dcl import DCL, dcl
 from core.losses.local_global import GlobalVolumes, LocalGlobal, global_volumes, local_global
@@ -102,3 +103,39 @@ def test_what_the_code_adds_to_exponentials_shows_in_the_sixth_place():
     for pay, settings in ((series_dcl, SeriesDCL), (series_bound, SeriesBound)):
         usual, released = (pay(x, y, settings(as_released=r)).total() for r in (False, True))
         assert 1e-7 < (usual - released).abs() < 1e-4
+
+
+def clips() -> tuple[Tensor, Tensor, Tensor]:
+    """Sight and sound of 8 clips of 20 steps, (8, 20, 6) each, and the bursts, (8, 20).
+
+    In a burst sound is loud and sight is a little louder than elsewhere; a distractor, louder than that, is in sight
+    alone.
+    """
+    g = stream(0, "clips")
+    sight, sound = (0.5 * torch.randn(8, 20, 6, generator=g, dtype=torch.float64) for _ in range(2))
+    bursts, distractor = torch.zeros(2, 8, 20, dtype=torch.bool)
+    bursts[:, 4:8] = distractor[:, 12:16] = True
+    sight[..., 0] += 1.2 * bursts
+    sight[..., 1] += 2 * distractor
+    sound[..., 0] += 4 * bursts
+    return sight, sound, bursts
+
+
+def learned_by(guided: str) -> float:
+    """The precision of sight alone for the bursts, after 50 steps on the features themselves."""
+    sight, sound, bursts = clips()
+    entry, x = LOSSES["rasl_points"], sight.clone().requires_grad_()
+    p = entry.params(guided=guided)
+    for step in range(50):
+        paid = entry.pay({"sequence": x, "other_sequence": sound}, p, stream(0, "plan", step)).total()
+        (g,) = torch.autograd.grad(paid, x)
+        x = (x - 5 * g).detach().requires_grad_()
+    return activation_timeline(x, bursts).precision
+
+
+def test_sight_learns_from_sound_where_to_stand_out_and_alone_it_follows_the_distractor():
+    sight, _, bursts = clips()
+    raw = activation_timeline(sight, bursts)
+    assert raw.chance < raw.precision < 0.5
+    assert learned_by("both") > 0.8
+    assert learned_by("own") < raw.precision
