@@ -22,9 +22,9 @@ class CosFace(Params):
 
 @loss(
     CosFace,
-    title="CosFace (large-margin cosine)",
-    source="Wang et al. 2018, arXiv:1801.09414, eq. 4, with s = 1/τ; without a margin the normalised softmax of "
-    "Wang et al. 2017 (NormFace), arXiv:1704.06369",
+    title="CosFace (AM-Softmax)",
+    source="Wang et al. 2018, arXiv:1801.09414, eq. 4 (large margin cosine), with s = 1/τ; AM-Softmax, "
+    "arXiv:1801.05599, is the same; without a margin NormFace, arXiv:1704.06369, the “normalized softmax”",
     family="softmax",
     formula=r"-\log\frac{e^{(s_{iy_i}-m)/\tau}}{e^{(s_{iy_i}-m)/\tau}+\sum_{c\neq y_i}e^{s_{ic}/\tau}},\quad "
     r"s_{ic}=\cos\theta_{ic}",

@@ -33,7 +33,7 @@ class ProxyNCA(Params):
     family="softmax",
     formula=r"-\log\frac{e^{-d_{iy_i}/\tau}}{\sum_{c\neq y_i}e^{-d_{ic}/\tau}},\quad "
     r"d_{ic}=\lVert z_i-p_c\rVert^2=2-2s_{ic}",
-    relations={"cosface": "without a margin, at twice the temperature and without the positive in the denominator"},
+    relations={"cosface": "without a margin, at half the temperature and without the positive in the denominator"},
     claims=Claims(margin="it takes no margin of its own"),
     variants=({}, {"below": True, "temperature": 1 / 9}),
     companion=CENTRES,

@@ -37,6 +37,10 @@ def test_every_loss_is_found_by_its_name_key_papers_and_the_first_word_of_its_so
         ("Hadsell", "contrastive"), ("N-pair", "n_pair"), ("multiclass n-pair loss", "n_pair"), ("tuplet", "n_pair"),
         ("circle", "circle"), ("MS loss", "multi_similarity"), ("multi-similarity miner", "multi_similarity"),
         ("lifted structured embedding", "lifted_structure"), ("angular loss", "angular_triplet"),
+        ("ProxyNCA++", "proxy_nca"), ("proxy nca loss", "proxy_nca"), ("Proxy-Anchor", "proxy_anchor"),
+        ("ArcFace", "arcface"), ("additive angular margin", "arcface"), ("CosFace loss", "cosface"),
+        ("large margin cosine", "cosface"), ("AM-Softmax", "cosface"), ("NormFace", "cosface"),
+        ("normalized softmax", "cosface"),
         ("batch hard", "batch_hard"), ("semihard", "batch_hard"), ("soft-margin triplet", "batch_hard"),
     ],
 )  # fmt: skip

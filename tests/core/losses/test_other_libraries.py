@@ -22,8 +22,11 @@ from pytorch_metric_learning.losses import (
     LiftedStructureLoss,
     MultiSimilarityLoss,
     NCALoss,
+    NormalizedSoftmaxLoss,
     NPairsLoss,
     NTXentLoss,
+    ProxyAnchorLoss,
+    ProxyNCALoss,
     SelfSupervisedLoss,
     SupConLoss,
     TripletMarginLoss,
@@ -42,7 +45,19 @@ Case = Callable[[Batch], tuple[Tensor, Tensor]]
 B, K, V = 6, 4, 3
 TAU = 0.3
 HERE = torch.arange(B)
-EMBEDDINGS = ("a", "b", "negatives", "joint", "modalities", "views", "teacher", "bank", "other_teacher", "other_bank")
+EMBEDDINGS = (
+    "a",
+    "b",
+    "negatives",
+    "joint",
+    "modalities",
+    "views",
+    "teacher",
+    "bank",
+    "other_teacher",
+    "other_bank",
+    "proxies",
+)
 INPUTS = (*EMBEDDINGS, "labels", "clusters", "rehearsed", "node_weight")
 CASES: dict[str, Case] = {}
 
@@ -135,6 +150,57 @@ def over_classes(kind: type, x: Batch, margin: float) -> Tensor:
     loss.W = x["b"].T
     loss.cast_types = lambda dtype, device: None
     return loss(x["a"], HERE)["loss"]["losses"]
+
+
+def with_centres(kind: type, x: Batch, name: str, centres: Tensor, **settings: Any) -> Any:
+    """What their loss says of a, its own centres under `name` replaced."""
+    loss = kind(*x["proxies"].shape, reducer=DoNothingReducer(), **settings)
+    delattr(loss, name)
+    setattr(loss, name, centres)
+    loss.cast_types = lambda dtype, device: None
+    return {key: each["losses"] for key, each in loss(x["a"], x["labels"]).items() if torch.is_tensor(each["losses"])}
+
+
+@case
+def arcface(x: Batch) -> tuple[Tensor, Tensor]:
+    settings = {"margin": 0.2 * 180 / torch.pi, "scale": 1 / TAU}
+    theirs = with_centres(ArcFaceLoss, x, "W", x["proxies"].T, **settings)["loss"]
+    return anchors("arcface", x, "a", "labels", "proxies", temperature=TAU, margin=0.2), theirs
+
+
+@case
+def cosface(x: Batch) -> tuple[Tensor, Tensor]:
+    theirs = with_centres(CosFaceLoss, x, "W", x["proxies"].T, margin=0.2, scale=1 / TAU)["loss"]
+    return anchors("cosface", x, "a", "labels", "proxies", temperature=TAU, margin=0.2), theirs
+
+
+@case
+def cosface_without_a_margin_is_the_normalised_softmax(x: Batch) -> tuple[Tensor, Tensor]:
+    theirs = with_centres(NormalizedSoftmaxLoss, x, "W", x["proxies"].T, temperature=TAU)["loss"]
+    return anchors("cosface", x, "a", "labels", "proxies", temperature=TAU, margin=0), theirs
+
+
+@case
+def proxy_nca_with_the_positive_below(x: Batch) -> tuple[Tensor, Tensor]:
+    """Theirs has the positive in the denominator, as Proxy-NCA++."""
+    theirs = with_centres(ProxyNCALoss, x, "proxies", x["proxies"], softmax_scale=1 / TAU)["loss"]
+    return anchors("proxy_nca", x, "a", "labels", "proxies", temperature=TAU, below=True), theirs
+
+
+@case
+def proxy_nca(x: Batch) -> tuple[Tensor, Tensor]:
+    """The share q of the positive in theirs is 1 / (1 + e^ours)."""
+    theirs = with_centres(ProxyNCALoss, x, "proxies", x["proxies"], softmax_scale=1 / TAU)["loss"]
+    return anchors("proxy_nca", x, "a", "labels", "proxies", temperature=TAU), torch.log(torch.expm1(theirs))
+
+
+@case
+def proxy_anchor(x: Batch) -> tuple[Tensor, Tensor]:
+    theirs = with_centres(ProxyAnchorLoss, x, "proxies", x["proxies"], margin=0.2, alpha=1 / TAU)
+    pull, push, there = theirs["pos_loss"].flatten(), theirs["neg_loss"].flatten(), len(x["labels"].unique())
+    assert there < len(push), "a class is absent"
+    ours = paid("proxy_anchor", x, "a", "labels", "proxies", temperature=TAU, margin=0.2)
+    return ours, torch.cat([pull / there, push / len(push)])
 
 
 @case

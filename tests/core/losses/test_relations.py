@@ -248,7 +248,29 @@ def dcd_of_soft_labels_without_distillation_is_reranking_by_a_softmax(x: Batch) 
     return ours, total("rerank_cl", candidate_scores=scores)
 
 
-PAIRS = ("a", "b", "negatives", "views", "teacher", "bank", "labels", "rehearsed", "node_weight", "compactness")
+@case
+def arcface_without_a_margin_is_cosface(x: Batch) -> tuple[Tensor, Tensor]:
+    given = {name: x[name] for name in ("a", "labels", "proxies")}
+    plain = {"temperature": TAU, "margin": 0}
+    return total("arcface", plain, **given), total("cosface", plain, **given)
+
+
+@case
+def proxy_nca_with_the_positive_below_is_cosface_at_half_the_temperature(x: Batch) -> tuple[Tensor, Tensor]:
+    given = {name: x[name] for name in ("a", "labels", "proxies")}
+    ours = total("proxy_nca", {"temperature": TAU, "below": True}, **given)
+    return ours, total("cosface", {"temperature": TAU / 2, "margin": 0}, **given)
+
+
+@case
+def cosface_of_centres_that_are_the_positives_is_info_nce(x: Batch) -> tuple[Tensor, Tensor]:
+    """Every item is a class of its own, and its positive the centre."""
+    settings = {"temperature": TAU, "margin": 0.2}
+    return total("cosface", settings, a=x["a"], labels=HERE, proxies=x["b"]), total("info_nce", settings, **pairs(x))
+
+
+PAIRS = ("a", "b", "negatives", "views", "teacher", "bank", "rehearsed", "node_weight", "compactness")
+CLASSES = ("labels", "proxies")
 WHOLES = ("sequence", "other_sequence", "maps", "other_maps", "bags", "other_bags", "bag_mask")
 SCORES = ("candidate_scores", "teacher_scores")
 
@@ -256,7 +278,7 @@ SCORES = ("candidate_scores", "teacher_scores")
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", CASES)
 def test_the_two_pay_and_move_alike(name: str, seed: int):
-    x = leaves({name: example(name, seed) for name in (*PAIRS, *WHOLES, *SCORES)})
+    x = leaves({name: example(name, seed) for name in (*PAIRS, *CLASSES, *WHOLES, *SCORES)})
     both = CASES[name](x)
     exact = {"rtol": 1e-9, "atol": 1e-12}
     torch.testing.assert_close(*both, **exact)
