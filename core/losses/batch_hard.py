@@ -65,10 +65,10 @@ def batch_hard(
         of pairs, whose scores are minus the distances.
     """
     pairs = all_pairs(a, b, labels, exclude, nearness)
-    far = pairs.scores.masked_fill(pairs.role != Role.POSITIVE, torch.inf).amin(dim=1)
+    far = pairs.scores.masked_fill(pairs.role != Role.POSITIVE, torch.inf).min(dim=1).values
     rival = pairs.role == Role.NEGATIVE
     if p.mining == "semi_hard":
         rival = rival & (pairs.scores < far[:, None])
-    near = pairs.scores.masked_fill(~rival, -torch.inf).amax(dim=1)
+    near = pairs.scores.masked_fill(~rival, -torch.inf).max(dim=1).values
     short = near - far + twice(p.margin if margin is None else margin)
     return Paid({"": Term(F.softplus(short) if p.soft else torch.relu(short))}, (pairs,))

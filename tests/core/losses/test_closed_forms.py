@@ -16,6 +16,11 @@ B = SMALL["B"]
 N_CLIPS = B * SMALL["n"]
 CYCLES = 2 * 1.25  # four members: everyone comes back to place 1.5
 COLLAPSED = {
+    "angular_triplet": math.log(1 + (2 * B - 2) * math.exp(4)),
+    "batch_hard": 0.2,
+    "lifted_structure": (1 + math.log(2 * (2 * B - 4))) ** 2 / 2,
+    "multi_similarity": math.log(1 + 3) / 2 + math.log(1 + 2 * B - 4) / 50,
+    "n_pair": math.log(B) + 2 * 0.002,
     "angular": math.log(1 + (B - 1) * math.exp((1 - math.cos(0.2)) / 0.1)),
     "bpr": math.log(2),
     "clip": math.log(B),
@@ -130,6 +135,17 @@ def test_the_pull_of_angular_is_finite_and_the_right_way_round_at_both_ends():
         s = torch.tensor(cosine, dtype=torch.float64, requires_grad=True)
         (slope,) = torch.autograd.grad(widened(s, 1.0), s)
         assert 0 < float(slope) < 1e3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_angular_loss_turns_where_the_negative_sees_the_pair_under_its_angle(seed: int):
+    """From the negative n to the middle of the pair: tan of the angle is half the pair's distance over that."""
+    a, b = example("a", seed)[:2], example("b", seed)[:2]
+    slope = (a[0] - b[0]).norm() / (2 * (a[1] - (a[0] + b[0]) / 2).norm())
+    entry, alone = LOSSES["angular_triplet"], torch.tensor([[False, True], [False, False]])
+    p = entry.params(angle=math.degrees(math.atan(slope)))
+    constant = 6 * slope.square() - 2  # what the lengths of unit vectors leave of the squared distances
+    torch.testing.assert_close(entry.call(a, b, p, exclude=alone).terms["angle"].per[0], F.softplus(constant))
 
 
 def test_siglip_and_bpr_are_soft_hinges():

@@ -1,5 +1,6 @@
 """What the losses over classes plan, what they are equal to, and what their options change."""
 
+import itertools
 import math
 
 import pytest
@@ -66,6 +67,34 @@ def test_one_item_of_each_class_and_an_open_gate_make_simlap_the_softmax_without
     logits = (a @ a.T / 0.3).fill_diagonal_(-torch.inf)
     assert_close(paid.terms[""].per, F.cross_entropy(logits, order, reduction="none"))
     assert_close(paid.total(), F.cross_entropy(logits, order))
+
+
+def test_circle_holds_what_each_pair_lacks_and_nothing_beyond():
+    entry, a, b, labels = LOSSES["circle"], example("a", 1), example("b", 1), example("labels", 0)
+    given = {"a": 1.3 * a, "b": b, "labels": labels}
+    held = entry.complete(given, entry.params(relaxation=0.1), stream(0, "plan"))["pair_weight"]
+    z, both = torch.cat([1.3 * a, b]), labels.repeat(2)
+    weight, found = held.reshape(12, 12).tolist(), set()
+    for i, k in itertools.permutations(range(12), 2):
+        s = float(z[i] @ z[k])
+        lacks = 1.1 - s if both[i] == both[k] else s + 0.1
+        assert weight[i][k] == pytest.approx(max(0, lacks))
+        found.add((bool(both[i] == both[k]), lacks > 0))
+    assert len(found) == 4, "positives and negatives, short of where they should be and beyond"
+
+
+@pytest.mark.parametrize("relaxation", [0.25, 0.4])
+@pytest.mark.parametrize("turn", [0.2, 0.8, 1.3])
+def test_circle_pays_as_much_on_the_whole_circle(turn: float, relaxation: float):
+    """The points of equal payment: s_n² + (1 - s_p)² = 2m², of which the middle is s_n = 0, s_p = 1."""
+    reach = math.sqrt(2) * relaxation
+    across, along = math.acos(reach * math.cos(turn)), math.acos(1 - reach * math.sin(turn))
+    turns = torch.tensor([[0, across], [along, along + across]], dtype=torch.float64)
+    a, b = torch.stack([turns.cos(), turns.sin()], dim=2)
+    entry = LOSSES["circle"]
+    given = {"a": a, "b": b, "labels": torch.arange(2), "exclude": ~torch.eye(2, dtype=torch.bool)}
+    paid = entry.pay(given, entry.params(relaxation=relaxation, gamma=30), stream(0, "plan"))
+    assert paid.terms[""].per.tolist() == pytest.approx([math.log(2)] * 4)
 
 
 @pytest.mark.parametrize("form", ["rank", "plain"])
