@@ -60,9 +60,9 @@ def ts_forecast(sequence: Tensor, other_sequence: Tensor, p: TSForecast) -> Paid
     instance, temporal = [], []
     while True:
         z = F.normalize(x, dim=-1) if p.normalise and not p.as_released else x
-        instance.append(_own(z.permute(2, 0, 1, 3), p.temperature).mean(dim=0))
+        instance.append(within_groups(z.permute(2, 0, 1, 3), p.temperature).mean(dim=0))
         if z.shape[2] > 1:
-            temporal.append(_own(z.transpose(0, 1), p.temperature).mean(dim=2).T)
+            temporal.append(within_groups(z.transpose(0, 1), p.temperature).mean(dim=2).T)
         if z.shape[2] == 1 or len(instance) == p.scales:
             break
         x = x[:, :, : x.shape[2] // 2 * 2].unflatten(2, (-1, 2)).amax(dim=3)
@@ -71,7 +71,7 @@ def ts_forecast(sequence: Tensor, other_sequence: Tensor, p: TSForecast) -> Paid
     return Paid({"instance": Term(across).scaled(alpha), "temporal": Term(within).scaled(1 - alpha)})
 
 
-def _own(z: Tensor, tau: float) -> Tensor:
+def within_groups(z: Tensor, tau: float) -> Tensor:
     """(G, 2, n) NT-Xent of both views (G, 2, n, D) within each of G groups."""
     count = z.shape[2]
     flat = z.flatten(1, 2)

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from core.diagnostics.activation_timeline import activation_timeline
 from core.losses.autotcl import whole
+from core.losses.cost import CoST, cost
 from core.losses.dcl import DCL, dcl
 from core.losses.local_global import GlobalVolumes, LocalGlobal, global_volumes, local_global
 from core.losses.pcl_sr import DualContrast, dual_contrast
@@ -139,3 +140,41 @@ def test_sight_learns_from_sound_where_to_stand_out_and_alone_it_follows_the_dis
     assert raw.chance < raw.precision < 0.5
     assert learned_by("both") > 0.8
     assert learned_by("own") < raw.precision
+
+
+def wave(period: int, shift: float = 0) -> Tensor:
+    """(1, 24, 2) a series that goes round once in each period."""
+    angle = 2 * torch.pi * (torch.arange(24, dtype=torch.float64) - shift) / period
+    return torch.stack([angle.cos(), angle.sin()], dim=-1)[None]
+
+
+def terms_of(sequence: Tensor, other_sequence: Tensor) -> dict[str, Tensor]:
+    paid = cost(sequence, other_sequence, CoST(alpha=1))
+    return {name: term.per for name, term in paid.terms.items()}
+
+
+def test_amplitudes_say_how_often_a_series_repeats_and_phases_where_it_stands():
+    """Two series of different periods are told apart by their amplitudes, wherever they start; by phases, by where."""
+    slow, fast = wave(12), wave(4)
+    shifted = torch.cat([wave(12, 3), wave(4, 1)])
+    assert_close(
+        terms_of(torch.cat([slow, fast]), shifted)["amplitude"], terms_of(*[torch.cat([slow, fast])] * 2)["amplitude"]
+    )
+    level = terms_of(torch.cat([wave(12), wave(12, 6)]), torch.cat([wave(12), wave(12, 6)]))
+    among_three = torch.full((4,), 3.0, dtype=torch.float64).log()
+    assert_close(level["amplitude"], among_three)
+    assert (level["phase"] < among_three - 0.05).all()
+
+
+def test_a_series_without_a_frequency_has_no_phase_there_and_a_gradient_that_is_finite():
+    still = torch.ones(3, 8, 2).requires_grad_()
+    paid = cost(still, wave(12)[:, :8].expand(3, -1, -1).float(), CoST(alpha=10, temperature=0.01)).total()
+    (g,) = torch.autograd.grad(paid, still)
+    assert g.isfinite().all()
+
+
+def test_a_coefficient_that_is_real_has_one_phase_whatever_sign_rounding_gives_it():
+    """Even series have real coefficients only; those of the opposite series have phase π, never -π."""
+    even = torch.stack([wave(6)[0, :, 0], wave(4)[0, :, 0]])[..., None].expand(-1, -1, 2) + 0.1
+    both = torch.cat([even, -even])
+    assert_close(terms_of(both, both.flip(1).roll(1, 1)), terms_of(both, both))

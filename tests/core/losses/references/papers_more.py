@@ -1,10 +1,11 @@
 """The losses of the papers that came last: moments of clips, and frequencies of series."""
 
+import cmath
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.core.losses.references.sequences import one_way, unit
+from tests.core.losses.references.sequences import among, one_way, unit
 from tests.core.losses.references.slow import Matrix, N, P, Slow, Vector, X, dot, margin, mean
 
 
@@ -54,7 +55,33 @@ def rasl_clips(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"a_to_b": there, "b_to_a": back}, (mean(there) + mean(back)) / 2, scores, roles)
 
 
+def frequencies(series: Matrix) -> list[list[complex]]:
+    """The coefficients of each frequency from 0 to half of the steps, (F, D), by the sum itself."""
+    steps, count = [unit(x) for x in series], len(series)
+    found = []
+    for f in range(count // 2 + 1):
+        turns = [cmath.exp(-2j * math.pi * f * t / count) for t in range(count)]
+        row = [sum(w * v for w, v in zip(turns, d, strict=True)) for d in zip(*steps, strict=True)]
+        found.append([complex(c.real, c.imag if abs(c.imag) >= 1e-5 else 0.0) for c in row])
+    return found
+
+
+def cost(given: Mapping[str, Any], p: Any) -> Slow:
+    """Woo et al. 2022, eq. 6 and 7: all series at one frequency, once by amplitude, once by phase."""
+    x, y = ([frequencies(series) for series in given[name]] for name in ("sequence", "other_sequence"))
+    per: dict[str, Vector] = {}
+    for name, read in (("amplitude", abs), ("phase", lambda c: cmath.phase(c) if abs(c) >= 1e-3 else 0.0)):
+        each = []
+        for f in range(len(x[0])):
+            u, v = ([[read(c) for c in series[f]] for series in z] for z in (x, y))
+            there, back = among(u, v, p.temperature)
+            each.append(there + back)
+        per[name] = [mean(list(paid)) for paid in zip(*each, strict=True)]
+    return Slow(per, p.alpha / 2 * sum(mean(paid) for paid in per.values()))
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
+    "cost": cost,
     "rasl_clips": rasl_clips,
     "rasl_points": rasl_points,
 }
