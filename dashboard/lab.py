@@ -11,7 +11,7 @@ import torch
 
 from core.data.loading import load
 from core.data.registry import DataSet
-from core.diagnostics.forces import forces
+from core.diagnostics.forces import across, forces, motion
 from core.diagnostics.geometry import effective_rank, max_rank, spread
 from core.diagnostics.hardness import ByRank, active_share, share_of_hardest
 from core.diagnostics.scores import Histogram, Summary, by_kind, histogram, overlap, summary, with_partner
@@ -42,7 +42,8 @@ class Frame(ScoresAt):
     """What one recorded step shows, on the first pair of modalities.
 
     `a`, `b` (P, D) unit embeddings of `items` (P,); `mixed` (P, D) or None; `push` by rank of negatives; `active` share
-    of the negatives that are pushed at all; `found` of P items whose own partner is the nearest.
+    of the negatives that are pushed at all; `found` of P items whose own partner is the nearest. `by_motion`: the loss
+    shows no scores, so that push is how fast a pair comes apart.
     """
 
     items: np.ndarray
@@ -53,6 +54,7 @@ class Frame(ScoresAt):
     active: float
     found: int
     collapse: Verdict
+    by_motion: bool
 
 
 def data_of(recipe: Recipe) -> DataSet:
@@ -90,11 +92,19 @@ def first_frame(recipe: Recipe) -> Frame:
 
 
 def _pairs(recipe: Recipe, now: Moment) -> tuple[tuple[Pairs, ...], tuple[Pairs, ...]]:
-    """Clean and mixed pairs of the first pair of modalities, the partners marked."""
-    mixed = now.mixed.pairs[:1] if now.mixed is not None else ()
+    """Clean and mixed pairs of the first pair of modalities, the partners marked; where a loss shows none, all."""
+    first, second = list(now.z)[:2]
+    both = {first: now.z[first], second: now.z[second]}
+    clean = now.clean.pairs[:1] or (across(*both.values()),)
+    if now.mixed is None:
+        return clean, ()
+    mixed = now.mixed.pairs[:1]
+    if not mixed and now.mixed_z is not None:
+        name = first if now.side == "a" else second
+        mixed = (across(*(both | {name: now.mixed_z[name]}).values()),)
     if now.partner is not None:
         mixed = tuple(with_partner(pairs, now.partner, now.side) for pairs in mixed)
-    return now.clean.pairs[:1], mixed
+    return clean, mixed
 
 
 def _scored(recipe: Recipe, now: Moment) -> ScoresAt:
@@ -109,11 +119,14 @@ def _scored(recipe: Recipe, now: Moment) -> ScoresAt:
 
 def measured(recipe: Recipe, now: Moment) -> Frame:
     """The numbers that Play draws."""
-    (first, a), (second, b) = [(name, z.detach()) for name, z in list(now.z.items())[:2]]
+    (first, second), leaves = zip(*list(now.z.items())[:2], strict=True)
+    a, b = (z.detach() for z in leaves)
     clean, _ = _pairs(recipe, now)
+    by_motion = not now.clean.pairs
     found = (a @ b.T).argmax(dim=1) == torch.arange(len(a))
     mixed_z = None if now.mixed_z is None else now.mixed_z.get(first if now.side == "a" else second)
-    scored, force = _scored(recipe, now), forces(now.clean)[0]
+    scored = _scored(recipe, now)
+    force = -motion(*leaves, now.clean.total()) if by_motion else forces(now.clean)[0]
     return Frame(
         step=now.step,
         hills=scored.hills,
@@ -127,6 +140,7 @@ def measured(recipe: Recipe, now: Moment) -> Frame:
         active=active_share(force, clean[0]),
         found=int(found.sum()),
         collapse=collapsed(spread(a), effective_rank(a), max_rank(*a.shape)),
+        by_motion=by_motion,
     )
 
 

@@ -127,12 +127,13 @@ def who_is_pushed(s: Scene) -> None:
             f"The hardest 5% of the {words.negatives('negatives', 'bar')} take {words.share(hardest)} of the push. "
             "Tick: an equal share."
         )
+    slope, meaning = r"\partial L/\partial s_{ij}", "the derivative of the loss by its score"
+    if s.now.by_motion:
+        slope, meaning = r"-\dot s_{ij}", "how fast it comes apart in one small step, as this loss pays by no scores"
     why = (
         "Non-pairs in order of their similarity, the most alike first, and what share of the push they take.",
-        "The push on a pair is the derivative of the loss by its score. Some losses spend it on a few hard pairs, "
-        "others on all of them alike.",
-        r"\frac{\sum_{(i,j)\in\text{group}}[\partial L/\partial s_{ij}]_+}"
-        r"{\sum_{i\neq j}[\partial L/\partial s_{ij}]_+}",
+        f"The push on a pair is {meaning}. Some losses spend it on a few hard pairs, others on all of them alike.",
+        rf"\frac{{\sum_{{(i,j)\in\text{{group}}}}[{slope}]_+}}{{\sum_{{i\neq j}}[{slope}]_+}}",
     )
     verdict = verdicts.push(sum(ranks.share[:3]), ranks.silent)
     chart = _push(tuple(ranks.equal), tuple(ranks.share))

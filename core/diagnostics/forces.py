@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core.diagnostics.arrays import share, unit_rows
 from core.diagnostics.registry import diagnostic
-from core.paid import Paid
+from core.paid import Paid, Pairs, diagonal_roles
 
 
 @diagnostic(
@@ -87,6 +87,11 @@ def motion(a: Tensor, b: Tensor, total: Tensor) -> Tensor:
     x, y = unit_rows(a), unit_rows(b)
     g, h = (d - (d * z).sum(dim=1, keepdim=True) * z for d, z in zip(gradients(total, a, b), (x, y), strict=True))
     return -(g @ y.T + x @ h.T)
+
+
+def across(a: Tensor, b: Tensor) -> Pairs:
+    """(A, C) inner products of a (A, D) and b (C, D), the rows of one place positives: the pairs of a loss of none."""
+    return Pairs(a @ b.T, diagonal_roles(len(a), len(b), a.device))
 
 
 def gradient_norms(total: Tensor, *embeddings: Tensor) -> Tensor:

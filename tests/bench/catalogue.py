@@ -17,7 +17,7 @@ from tests.bench.paired import ratio
 
 N, D, SEVERAL, SIDE = 1024, 128, 16, 8
 GOAL = 6
-TWO_VIEWS = {"csgcl", "dcl", "dclw", "nt_xent", "pot_gcl", "sbcl", "supcon"}
+TWO_VIEWS = {"align_uniform", "csgcl", "dcl", "dclw", "debiased", "hcl", "nt_xent", "pot_gcl", "sbcl", "supcon"}
 TWO_VIEWS |= {"angular_triplet", "batch_hard", "circle", "lifted_structure", "multi_similarity"}
 MANY_VIEWS = {"beclr", "cacr", "global_volumes", "local_global", "mv_avg", "mv_dhel", "mv_infonce", "mv_pvc", "mv_pwe"}
 SEVERAL_MATRICES = {"gmc", "m3col", "mclrec", "multi_sclip", "pairwise_clip", "pdf_mim", "sepclr", "symile"}

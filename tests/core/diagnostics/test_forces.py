@@ -29,6 +29,7 @@ CASES = [
     if entry.pairwise
     for number, variant in enumerate(entry.variants)
 ]
+OF_DIMENSIONS = {"barlow_twins", "vicreg"}
 
 
 def inputs_of(entry: LossEntry) -> dict[str, Tensor]:
@@ -73,7 +74,11 @@ class Loss:
 def test_forces_equal_finite_differences_of_the_loss(entry, variant):
     """Along embeddings that move one score at a time (as far as scores can move alone), the loss moves by the force."""
     loss = Loss(entry, variant)
-    force = torch.cat([f.flatten() for f in forces(loss.paid(loss.start.clone().requires_grad_()))])
+    found = forces(loss.paid(loss.start.clone().requires_grad_()))
+    if entry.key in OF_DIMENSIONS:
+        assert found == ()
+        return
+    force = torch.cat([f.flatten() for f in found])
     role = torch.cat([pairs.role.flatten() for pairs in loss.paid(loss.start).pairs])
     slopes = loss.slopes(loss.scores)
     ways = torch.linalg.pinv(slopes, rtol=NOISE)
