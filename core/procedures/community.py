@@ -1,4 +1,4 @@
-"""Communities of a graph: how strong each is, and the edges and attributes that are kept for its sake."""
+"""Communities of a graph: how strong each is, and views that keep edges and attributes for its sake."""
 
 from typing import Literal
 
@@ -16,16 +16,33 @@ class CommunityStrength(Params):
     kind: Literal["community_strength"] = "community_strength"
 
 
-class CommunityEdges(Params):
-    kind: Literal["community_edges"] = "community_edges"
+class EdgeShares(Params):
     drop: float = Field(0.3, ge=0, le=0.9, title="Dropped edges", description="Share of the edges that go on average.")
     most: float = Field(1, ge=0, le=1, title="Highest drop", description="No edge is dropped with more probability.")
 
 
-class CommunityAttributes(Params):
-    kind: Literal["community_attributes"] = "community_attributes"
+class CommunityEdges(EdgeShares):
+    kind: Literal["community_edges"] = "community_edges"
+
+
+class CommunityEdgeDrop(EdgeShares):
+    kind: Literal["community_edge_drop"] = "community_edge_drop"
+    both_ways: bool = Field(
+        False, title="Both ways", description="An edge goes in both directions or in none; released, each is drawn."
+    )
+
+
+class AttributeShares(Params):
     drop: float = Field(0.1, ge=0, le=0.9, title="Masked attributes", description="Share that is masked on average.")
     most: float = Field(0.7, ge=0, le=1, title="Highest drop", description="None is masked with more probability.")
+
+
+class CommunityAttributes(AttributeShares):
+    kind: Literal["community_attributes"] = "community_attributes"
+
+
+class CommunityAttributeMask(AttributeShares):
+    kind: Literal["community_attribute_mask"] = "community_attribute_mask"
 
 
 @procedure(
@@ -62,7 +79,7 @@ def community_strength(graph: Tensor, community: Tensor, p: CommunityStrength) -
     origin="code",
     papers=("csgcl",),
 )
-def community_edges(edges: Tensor, community: Tensor, strength: Tensor, p: CommunityEdges) -> Tensor:
+def community_edges(edges: Tensor, community: Tensor, strength: Tensor, p: EdgeShares) -> Tensor:
     """Says how surely each edge is kept: most within strong communities, least between them.
 
     Args:
@@ -77,6 +94,35 @@ def community_edges(edges: Tensor, community: Tensor, strength: Tensor, p: Commu
     weight = edge_weight(edges, community, strength)
     keep = _over_mean(weight - weight.amin(), weight.abs().amax()) * (1 - p.drop)
     return keep.clamp(min=1 - p.most, max=1)
+
+
+@procedure(
+    CommunityEdgeDrop,
+    title="Edge dropping by community (CED)",
+    source="Chen et al. 2023, arXiv:2305.04658 (CED); the released code",
+    formula=r"A'_{uv}=A_{uv}\,[r_{uv}<\Pr{}_{uv}]",
+    origin="code",
+    papers=("csgcl",),
+)
+def community_edge_drop(
+    graph: Tensor, community: Tensor, strength: Tensor, draws: Tensor, p: CommunityEdgeDrop
+) -> Tensor:
+    """Makes a view of a graph that lacks some edges, more of them between communities than within strong ones.
+
+    Args:
+        graph: (B, B) symmetric adjacency without loops, with at least one edge.
+        community: (B,) community of each node.
+        strength: (B,) strength of each node's community.
+        draws: (B, B) uniform numbers from 0 to 1, one for each direction of an edge.
+        p: share of dropped edges, highest probability to drop, whether the directions go together.
+
+    Returns:
+        (B, B) the adjacency that is left, not symmetric unless both directions go together.
+    """
+    edges = graph.nonzero().T
+    keep = torch.zeros_like(graph).index_put_(tuple(edges), community_edges(edges, community, strength, p))
+    drawn = torch.triu(draws) + torch.triu(draws, diagonal=1).T if p.both_ways else draws
+    return torch.where(drawn < keep, graph, 0)
 
 
 def edge_weight(edges: Tensor, community: Tensor, strength: Tensor) -> Tensor:
@@ -95,7 +141,7 @@ def edge_weight(edges: Tensor, community: Tensor, strength: Tensor) -> Tensor:
     origin="code",
     papers=("csgcl",),
 )
-def community_attributes(x: Tensor, strength: Tensor, p: CommunityAttributes) -> Tensor:
+def community_attributes(x: Tensor, strength: Tensor, p: AttributeShares) -> Tensor:
     """Says how surely each attribute is masked: least those that the nodes of strong communities carry.
 
     Args:
@@ -111,6 +157,29 @@ def community_attributes(x: Tensor, strength: Tensor, p: CommunityAttributes) ->
     most = votes.amax()
     levels = torch.where(votes > 0, votes, most).clamp_min(_TINY).log()
     return (_over_mean(levels.amax() - levels, levels.abs().amax() + 1) * p.drop).clamp(max=p.most)
+
+
+@procedure(
+    CommunityAttributeMask,
+    title="Attribute masking by community (CAV)",
+    source="Chen et al. 2023, arXiv:2305.04658 (CAV); the released code",
+    formula=r"X'_{ua}=X_{ua}\,[r_a\ge\Pr{}_a]",
+    origin="code",
+    papers=("csgcl",),
+)
+def community_attribute_mask(x: Tensor, strength: Tensor, draws: Tensor, p: CommunityAttributeMask) -> Tensor:
+    """Makes a view whose nodes all lack the same attributes, rarely those that strong communities carry.
+
+    Args:
+        x: (B, C) attributes of the nodes.
+        strength: (B,) strength of each node's community.
+        draws: (C,) uniform numbers from 0 to 1, one for each attribute.
+        p: share of masked attributes, highest probability to mask.
+
+    Returns:
+        (B, C) the attributes with 0 where one is masked.
+    """
+    return x.masked_fill(draws < community_attributes(x, strength, p), 0)
 
 
 def _over_mean(weight: Tensor, size: Tensor) -> Tensor:

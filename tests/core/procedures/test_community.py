@@ -9,15 +9,20 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from core.procedures.community import (
+    CommunityAttributeMask,
     CommunityAttributes,
+    CommunityEdgeDrop,
     CommunityEdges,
     CommunityStrength,
+    community_attribute_mask,
     community_attributes,
+    community_edge_drop,
     community_edges,
     community_strength,
     team_up_share,
 )
 from core.streams import stream
+from tests.golden.families import HOME, load
 
 NODES, SEEDS = st.integers(2, 9), st.integers(0, 10_000)
 few = settings(max_examples=25, deadline=None, derandomize=True, database=None)
@@ -109,3 +114,49 @@ def test_equal_votes_and_equal_weights_are_equal_whatever_rounding_says(dtype: t
     edges, community = torch.tensor([[0, 2], [1, 3]]), torch.tensor([0, 0, 1, 1])
     keep = community_edges(edges, community, strength, CommunityEdges(drop=0.4))
     assert_close(keep, torch.full((2,), 0.6, dtype=torch.float64))
+
+
+def karate() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Graph, communities, their strength and attributes of the authors' example."""
+    z = load(HOME / "csgcl.npz")
+    community, x = z["karate_com"], z["karate_cav_X"].double()
+    graph = torch.zeros(len(community), len(community), dtype=torch.float64)
+    graph[tuple(z["karate_edges"])] = 1
+    return graph, community, community_strength(graph, community, CommunityStrength()), x
+
+
+def test_edges_are_dropped_as_often_as_the_authors_numbers_say():
+    graph, community, strength, _ = karate()
+    z, p = load(HOME / "csgcl.npz"), CommunityEdgeDrop(drop=0.3)
+    g = stream(0, "drop")
+    views = [
+        community_edge_drop(graph, community, strength, torch.rand(34, 34, generator=g, dtype=torch.float64), p)
+        for _ in range(2000)
+    ]
+    often = torch.stack(views).mean(dim=0)
+    assert (often[graph == 0] == 0).all()
+    keep = z["karate_ced_keep_p0.3"].double()
+    assert_close(often[tuple(z["karate_edges"])], keep, rtol=0, atol=5 * 0.5 / 2000**0.5)
+    assert any(not torch.equal(view, view.T) for view in views)
+
+
+def test_both_directions_of_an_edge_go_together_where_that_is_asked():
+    graph, community, strength, _ = karate()
+    draws = torch.rand(34, 34, generator=stream(0, "drop"), dtype=torch.float64)
+    view = community_edge_drop(graph, community, strength, draws, CommunityEdgeDrop(both_ways=True))
+    assert torch.equal(view, view.T)
+    one = community_edge_drop(graph, community, strength, draws, CommunityEdgeDrop())
+    assert torch.equal(view.triu(), one.triu())
+    assert 0 < view.sum() < graph.sum()
+
+
+def test_attributes_are_masked_for_all_nodes_at_once_as_often_as_the_authors_numbers_say():
+    _, _, strength, x = karate()
+    p, g = CommunityAttributeMask(drop=0.1), stream(0, "mask")
+    views = [
+        community_attribute_mask(x, strength, torch.rand(16, generator=g, dtype=torch.float64), p) for _ in range(2000)
+    ]
+    masked = torch.stack([(view == 0).all(dim=0) for view in views])
+    assert all(torch.equal(view[:, ~gone], x[:, ~gone]) for view, gone in zip(views, masked, strict=True))
+    probability = load(HOME / "csgcl.npz")["karate_cav_drop_p0.1"].double()
+    assert_close(masked.double().mean(dim=0), probability, rtol=0, atol=5 * 0.5 / 2000**0.5)

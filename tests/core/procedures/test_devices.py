@@ -80,6 +80,8 @@ EXAMPLES: Mapping[str, Callable[[], Any]] = {
     "z": lambda: unit(N, D),
 }
 OF_ONE: Mapping[str, Mapping[str, Callable[[], Any]]] = {
+    "community_attribute_mask": {"draws": lambda: share(D)},
+    "community_edge_drop": {"draws": lambda: share(N, N)},
     "cumulative_labels": {"stages": lambda: torch.stack([torch.arange(N) // 3, torch.arange(N) % 4])},
     "negative_interpolation": {"share": lambda: share(N, D)},
     "neighbour_batches": {"neighbours": lambda: share(N, N).argsort()[:, :8], "draws": lambda: share(N, 8)},
