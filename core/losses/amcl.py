@@ -1,13 +1,15 @@
 """AMCL: several heads, each pair under each head with a temperature of its own, against the nearest negative."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.losses.fields import weight
-from core.losses.registry import Claims, loss
+from core.losses.registry import Claims, Companion, loss
 from core.losses.scores import similarity
 from core.paid import Paid, Pairs, Role, Term, diagonal_roles
 from core.params import Params
@@ -16,9 +18,41 @@ from core.params import Params
 class AMCL(Params):
     kind: Literal["amcl"] = "amcl"
     beta: float = weight(0.1, "Regulariser β", "what holds the temperatures")
+    count: int = Field(3, ge=1, le=8, title="Heads C", description="How many heads a run makes and learns.")
+    low: float = Field(0.05, ge=0.05, le=0.5, title="Least τ", description="The heads' temperatures stay above it.")
+    high: float = Field(2, ge=0.5, le=5, title="Largest τ", description="The heads' temperatures stay below it.")
     soft: bool = Field(
         False, title="All negatives", description="Log-sum-exp over the negatives instead of the nearest alone."
     )
+
+
+class Heads(nn.Module):
+    """Heads for both sides, and the temperature of every pair under every head, from what the head makes of both.
+
+    A head and the network of the temperatures, which all heads share, have one hidden layer, D wide.
+    """
+
+    def __init__(self, count: int, dimensions: int, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(dimensions, dimensions), nn.ReLU(), nn.Linear(dimensions, dimensions))
+            for _ in range(count)
+        )
+        self.own, self.other = (nn.Linear(dimensions, dimensions, bias=bias) for bias in (True, False))
+        self.last = nn.Linear(dimensions, 1)
+
+    def forward(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`heads` and `other_heads` (C, B, D) of `a` and `b` (B, D), and `pair_temperatures` (C, B, B)."""
+        a, b = (torch.stack([F.normalize(head(given[side]), dim=1) for head in self.heads]) for side in ("a", "b"))
+        hidden = torch.relu(self.own(a)[:, :, None] + self.other(b)[:, None, :])
+        share = torch.sigmoid(self.last(hidden)[..., 0])
+        temperatures = self.low + (self.high - self.low) * share
+        return {"heads": a, "other_heads": b, "pair_temperatures": temperatures}
+
+
+def _heads(p: AMCL, sizes: Mapping[str, int]) -> nn.Module:
+    return Heads(p.count, sizes["D"], p.low, p.high)
 
 
 @loss(
@@ -33,18 +67,19 @@ class AMCL(Params):
     relations={"info_nce": "under several heads, with a temperature for each pair and the nearest negative alone"},
     claims=Claims(margin="it takes no margin of its own"),
     variants=({}, {"soft": True, "beta": 0.5}),
+    companion=Companion(_heads, makes=("heads", "other_heads", "pair_temperatures"), eats=("a", "b")),
 )
 def amcl(heads: Tensor, other_heads: Tensor, pair_temperatures: Tensor, p: AMCL) -> Paid:
     """Pulls pairs together under every head, as far as each pair's own temperature asks, and pushes the nearest.
 
-    Nothing below bounds it: as a negative's temperature goes to 0, so may what is paid to minus infinity. Keep
-    temperatures at 0.05 or more.
+    Nothing below bounds it: as a negative's temperature goes to 0, so may what is paid to minus infinity. The
+    temperatures that a run makes are therefore 0.05 or more; the released code allows 0.00001.
 
     Args:
         heads: (C, B, D) embedding of each anchor under each head, B >= 2.
         other_heads: (C, B, D) embedding of each anchor's positive under the same heads.
         pair_temperatures: (C, B, B) temperature of each anchor with each candidate, above 0.
-        p: weight of the regulariser, and which negatives take part.
+        p: weight of the regulariser, which negatives take part, and how many heads a run has, with which temperatures.
 
     Returns:
         Terms "pairs" and "temperatures", (B,) each, summed over the heads. A (B, B) matrix of pairs for each head.

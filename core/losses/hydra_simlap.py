@@ -6,11 +6,11 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from core.losses.fields import lead, temperature
 from core.losses.log_sums import log_sum
-from core.losses.registry import loss
+from core.losses.registry import Companion, loss
 from core.losses.scores import less_margin
 from core.paid import Paid, Pairs, Role, Term
 from core.params import Params
@@ -25,15 +25,52 @@ class HydraSimLAP(Params):
     partner: Literal["arbitrary", "identical", "distinct"] = Field(
         "arbitrary", title="Partner class", description="Of a random item, the own one, or a random other class."
     )
+    fuse: bool = Field(
+        True, title="Fuse the pair", description="One gate from the mean of both classes, else the product of two."
+    )
 
 
 def _plan(given: Mapping[str, Tensor], p: HydraSimLAP, g: Generator) -> dict[str, Tensor]:
     labels = given["labels"]
-    order = torch.randperm(len(labels), generator=g).to(labels.device)
+    if p.partner == "identical":
+        return {"partner_labels": labels.clone()}
+    if p.partner == "arbitrary":
+        return {"partner_labels": labels[torch.randperm(len(labels), generator=g).to(labels.device)]}
     classes, place = labels.unique(return_inverse=True)
     step = 1 + torch.randint(max(len(classes) - 1, 1), (len(labels),), generator=g).to(labels.device)
-    paired = {"arbitrary": labels[order], "identical": labels, "distinct": classes[(place + step) % len(classes)]}
-    return {"partner_labels": paired[p.partner].clone()}
+    return {"partner_labels": classes[(place + step) % len(classes)]}
+
+
+class Gates(nn.Module):
+    """A gate for each pair of classes, whichever comes first, from a learned embedding of each class.
+
+    It is as wide against the D dimensions of the gate as in the released code: 2 D, then 4 D. Both layers are
+    normalised over the batch, always over the one at hand.
+    """
+
+    def __init__(self, classes: int, dimensions: int, fuse: bool) -> None:
+        super().__init__()
+        width, self.fuse = 2 * dimensions, fuse
+        self.classes = nn.Embedding(classes, width)
+        self.layers = nn.Sequential(
+            nn.ReLU(),
+            nn.BatchNorm1d(width, track_running_stats=False),
+            nn.Linear(width, 2 * width),
+            nn.ReLU(),
+            nn.BatchNorm1d(2 * width, track_running_stats=False),
+            nn.Linear(2 * width, dimensions),
+        )
+
+    def forward(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`gate` (B, D), of `labels` (B,) with `partner_labels` (B,)."""
+        own, other = self.classes(given["labels"]), self.classes(given["partner_labels"])
+        if self.fuse:
+            return {"gate": torch.sigmoid(self.layers((own + other) / 2))}
+        return {"gate": torch.sigmoid(self.layers(own)) * torch.sigmoid(self.layers(other))}
+
+
+def _gates(p: HydraSimLAP, sizes: Mapping[str, int]) -> nn.Module:
+    return Gates(sizes["P"], sizes["D"], p.fuse)
 
 
 @loss(
@@ -47,9 +84,10 @@ def _plan(given: Mapping[str, Tensor], p: HydraSimLAP, g: Generator) -> dict[str
     r"\log\frac{e^{(c_{ij}-m)/\tau}+\sum_{n\in N_i}e^{c_{in}/\tau}}{e^{(c_{ij}-m)/\tau}},\quad "
     r"c_{ij}=\cos(z_i\odot g_i,z_j\odot g_i)",
     relations={"supcon": "between any two classes, by the dimensions that a gate of the pair lets through"},
-    variants=({}, {"temperature": 0.5, "margin": 0.2, "partner": "identical"}),
+    variants=({}, {"temperature": 0.5, "margin": 0.2, "partner": "identical"}, {"fuse": False}),
     plan=_plan,
     planned=("partner_labels",),
+    companion=Companion(_gates, makes=("gate",), eats=("labels", "partner_labels")),
 )
 def hydra_simlap(
     labels: Tensor, partner_labels: Tensor, a: Tensor, gate: Tensor, p: HydraSimLAP, *, margin: Tensor | None = None
@@ -64,7 +102,7 @@ def hydra_simlap(
         partner_labels: (B,) class that each item is paired with.
         a: (B, D) embedding of each item, of any length.
         gate: (B, D) the gate of each item's pair of classes, between 0 and 1; it is applied to every candidate.
-        p: temperature, margin, and how partners are drawn.
+        p: temperature, margin, how partners are drawn, and how their gate is made in a run.
         margin: () or (B,), instead of `p.margin`.
 
     Returns:

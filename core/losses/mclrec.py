@@ -1,14 +1,16 @@
 """MCLRec: encodings and what learned augmenters make of them are contrasted, and a regulariser keeps them apart."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.losses.fields import temperature, weight
 from core.losses.nt_xent import NTXent, nt_xent
-from core.losses.registry import Claims, loss
+from core.losses.registry import Claims, Companion, loss
 from core.losses.scores import without
 from core.losses.two_views import other_view
 from core.paid import Paid, Pairs, Role, Term
@@ -21,11 +23,41 @@ class MCLRec(Params):
     encoded: float = weight(0.03, "Encodings λ", "the contrast of the two encodings")
     augmented: float = weight(0.1, "Augmented β", "the contrasts with what the augmenters make")
     regulariser: float = weight(0.1, "Regulariser γ", "the part that keeps positives and negatives close")
+    turns: bool = Field(
+        True, title="In turns", description="A run moves the networks in one step and the augmenters in the next."
+    )
     as_released: bool = Field(
         False,
         title="As released",
         description="The regulariser compares each anchor with its own negatives only and is paid for three pairings.",
     )
+
+
+class Augmenters(nn.Module):
+    """One network for each side, through half and a quarter of its dimensions and back, scaled to length 1."""
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        half, quarter = max(1, dimensions // 2), max(1, dimensions // 4)
+        self.first, self.second = (
+            nn.Sequential(
+                nn.Linear(dimensions, half),
+                nn.GELU(),
+                nn.Linear(half, quarter),
+                nn.GELU(),
+                nn.Linear(quarter, dimensions),
+            )
+            for _ in range(2)
+        )
+
+    def forward(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`augmented` of `a` and `other_augmented` of `b`, all (B, D)."""
+        made = {"augmented": self.first(given["a"]), "other_augmented": self.second(given["b"])}
+        return {name: F.normalize(value, dim=1) for name, value in made.items()}
+
+
+def _augmenters(p: MCLRec, sizes: Mapping[str, int]) -> nn.Module:
+    return Augmenters(sizes["D"])
 
 
 def spread(pairs: Pairs, whole: bool) -> Tensor:
@@ -59,6 +91,7 @@ def spread(pairs: Pairs, whole: bool) -> Tensor:
     ),
     relations={"nt_xent": "four times over, with learned augmentations and a regulariser of their spread"},
     variants=({}, {"as_released": True, "encoded": 0, "temperature": 0.3, "regulariser": 1.0}),
+    companion=Companion(_augmenters, makes=("augmented", "other_augmented"), eats=("a", "b"), turns=lambda p: p.turns),
     work="NT-Xent of four pairs of embeddings: four times (2N)² scores.",
 )
 def mclrec(a: Tensor, b: Tensor, augmented: Tensor, other_augmented: Tensor, p: MCLRec) -> Paid:
@@ -69,7 +102,8 @@ def mclrec(a: Tensor, b: Tensor, augmented: Tensor, other_augmented: Tensor, p: 
         b: (B, D) encoding of its other view.
         augmented: (B, D) what one augmenter makes of a.
         other_augmented: (B, D) what the other augmenter makes of b.
-        p: temperature, weights of the parts, as released or not.
+        p: temperature, weights of the parts, as released or not, and whether a run takes turns. The authors take
+            both turns on one batch, and the augmenters' without the weight β; here each step has its own batch.
 
     Returns:
         "encoded", "augmented", "crossed" and "crossed_back", as NT-Xent pays, and "regulariser", each (2B,). A

@@ -37,11 +37,13 @@ class Companion:
     `build`: (params, sizes) -> the network; sizes say how many dimensions D an embedding has and how many classes P
     there are. Its forward takes {name: tensor} of all that it `eats`, plans included, and gives {name: tensor} of all
     that it `makes`, both named in the vocabulary. A look changes nothing of it: it keeps no running statistics.
+    `turns`: params -> whether it learns in turn with the networks, these in even steps and it in odd ones.
     """
 
     build: Callable[[Any, Mapping[str, int]], nn.Module]
     makes: tuple[str, ...]
     eats: tuple[str, ...] = ()
+    turns: Callable[[Any], bool] = lambda p: False
 
 
 @dataclass(frozen=True)

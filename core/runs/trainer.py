@@ -254,12 +254,22 @@ class Trainer:
             group["lr"] = self.rate()
         self.optimiser.zero_grad(set_to_none=True)
         columns["loss"].backward()
+        self._keep_turns()
         self.optimiser.step()
         self.memory = dict(paying.memory or {})
         if self.teacher:
             self.teacher.follow(self.model, paying.batch, rows)
         self.step += 1
         return {name: value.detach() for name, value in columns.items()}
+
+    def _keep_turns(self) -> None:
+        """Where networks and companion learn in turn, leave those out of this step whose turn it is not."""
+        entry = self.loss.companion
+        if entry is None or self.companion is None or not entry.turns(self.recipe.loss):
+            return
+        still = self.companion if self.step % 2 == 0 else self.model
+        for weights in still.parameters():
+            weights.grad = None
 
     def look(self, items: Tensor | None = None) -> Encoded:
         """The items (all by default) and their members, encoded without augmentation or dropout."""

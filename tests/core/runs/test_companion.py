@@ -110,6 +110,20 @@ def test_a_recorded_step_is_paid_with_the_companion_of_that_step(key: str):
     assert not torch.equal(again.clean.total(), pay_all(ours.recipe, fresh).total())
 
 
+@pytest.mark.parametrize("turns", [True, False])
+def test_networks_and_augmenters_learn_in_turn_where_they_are_asked_to(turns: bool):
+    ours = trainer(small(loss__kind="mclrec", loss__turns="on" if turns else "off"))
+    for step in range(4):
+        sides = (ours.model, ours.companion)
+        before = [[weights.clone() for weights in side.parameters()] for side in sides]
+        ours.advance()
+        moved = [
+            any(not torch.equal(*pair) for pair in zip(kept, side.parameters(), strict=True))
+            for kept, side in zip(before, sides, strict=True)
+        ]
+        assert moved == ([step % 2 == 0, step % 2 == 1] if turns else [True, True])
+
+
 def branch_of(parent: Trainer, key: str) -> Trainer:
     """A trainer of another loss that begins where the parent stands."""
     child = trainer(parent.recipe.model_copy(update={"loss": LOSSES[key].params()}))
