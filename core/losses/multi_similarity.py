@@ -57,7 +57,7 @@ def informative(scores: Tensor, positive: Tensor, negative: Tensor, epsilon: flo
     formula=r"\tfrac1\alpha\log\Big[1+\sum_{q\in P(i)}e^{-\alpha(s_{iq}-\lambda)}\Big]"
     r"+\tfrac1\beta\log\Big[1+\sum_{k\in N(i)}e^{\beta(s_{ik}-\lambda)}\Big]",
     relations={
-        "siglip": "the positives of an anchor together, and its negatives together; with one of each it is τ times SigLIP",
+        "siglip": "each anchor's positives together, and its negatives together; with one of each it is τ times SigLIP",
         "contrastive": "over similarities, with soft hinges and the hardest pairs first",
         "circle": "with positives and negatives each in a logarithm of their own",
     },
