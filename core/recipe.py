@@ -10,14 +10,18 @@ from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
 from core.mixing.registry import MIXINGS
 from core.params import Params
+from core.pasted.entry import Pasted as Pasted  # stands aside among the losses from here on
 
 SCHEMA_VERSION = 1
 
 
 if TYPE_CHECKING:
-    AnyData = AnyMethod = AnyMixing = AnyLoss = VectorEncoder = ImageEncoder = TextEncoder = BagEncoder = Any
+    AnyData = AnyMethod = AnyMixing = AnyLoss = ListedLoss = VectorEncoder = ImageEncoder = TextEncoder = BagEncoder = (
+        Any
+    )
 else:
-    AnyData, AnyMethod, AnyMixing, AnyLoss = DATA.union(), METHODS.union(), MIXINGS.union(), LOSSES.union()
+    AnyData, AnyMethod, AnyMixing, ListedLoss = DATA.union(), METHODS.union(), MIXINGS.union(), LOSSES.union()
+    AnyLoss = LOSSES.union(aside=True)
     VectorEncoder = ENCODERS.union(lambda entry: "vector" in entry.forms)
     ImageEncoder = ENCODERS.union(lambda entry: "image" in entry.forms)
     TextEncoder = ENCODERS.union(lambda entry: "text" in entry.forms)

@@ -75,6 +75,7 @@ class Registry(Generic[E]):
     package: str
     _entries: dict[str, E] = field(default_factory=dict)
     _complete: bool = False
+    _aside: dict[str, E] = field(default_factory=dict)
 
     def add(self, entry: E) -> None:
         """Register `entry`.
@@ -85,6 +86,10 @@ class Registry(Generic[E]):
         if entry.key in self._entries:
             raise ValueError(f"{self.kind} '{entry.key}' is registered twice; choose another `kind` for its params")
         self._entries[entry.key] = entry
+
+    def stand_aside(self, entry: E) -> None:
+        """Let `entry` be found by its key, and stand in no list: what is said of all pieces is not said of it."""
+        self._aside[entry.key] = entry
 
     def remove(self, key: str) -> None:
         """Forget a piece; for tests that plant one."""
@@ -100,7 +105,7 @@ class Registry(Generic[E]):
         return self._entries
 
     def __getitem__(self, key: str) -> E:
-        return self._load()[key]
+        return self._aside[key] if key in self._aside else self._load()[key]
 
     def __iter__(self) -> Iterator[E]:
         return iter(self._load().values())
@@ -115,8 +120,13 @@ class Registry(Generic[E]):
         """The entry that these params belong to."""
         return self[p.kind]
 
-    def union(self, only: Callable[[E], bool] = lambda entry: True) -> Any:
-        """The type of a recipe's field: any params of this kind, told apart by their `kind`."""
-        members = [entry.params for entry in self if only(entry)]
+    def union(self, only: Callable[[E], bool] = lambda entry: True, *, aside: bool = False) -> Any:
+        """The type of a recipe's field: any params of this kind, told apart by their `kind`.
+
+        Args:
+            only: which of the listed pieces.
+            aside: whether those that stand aside are among them.
+        """
+        members = [entry.params for entry in (*self, *(self._aside.values() if aside else ())) if only(entry)]
         together: Any = functools.reduce(operator.or_, members)
         return Annotated[together, Field(discriminator="kind")] if len(members) > 1 else together

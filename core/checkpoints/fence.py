@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from core import confined
 from core.checkpoints.limits import INDEX, SUFFIXES, Limits, wanted
 from core.checkpoints.safetensors_file import header
 from core.checkpoints.summary import REFUSED, SUMMARY, TENSORS, Summary
@@ -37,9 +38,7 @@ def forks() -> bool:
 
 def unlimited() -> list[str]:
     """What this system does not limit for the reading process, in words; the checks and the timeout always hold."""
-    if os.name != "posix":
-        return ["memory", "processor time", "what it writes"]
-    return [] if Path("/proc/self/statm").exists() else ["memory"]
+    return confined.unlimited("what it writes")
 
 
 def checkpoints_home() -> Path:
@@ -247,12 +246,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _least_environment() -> dict[str, str]:
-    """What a process needs to start, and no more: no key or token of the user's is handed on."""
-    needed = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-    return {name: os.environ[name] for name in needed if name in os.environ} | {
-        "OMP_NUM_THREADS": "1",
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-    }
+    return confined.least_environment() | {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 def warm_up() -> None:

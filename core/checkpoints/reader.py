@@ -21,6 +21,7 @@ from core.checkpoints import safetensors_file, tables, torch_file
 from core.checkpoints.columns import Table
 from core.checkpoints.limits import SUFFIXES, TABLES, Limits, wanted
 from core.checkpoints.summary import REFUSED, SUMMARY, TENSORS, Summary
+from core.confined import confine
 from core.refusal import Refusal
 
 WRITES = 1 << 20
@@ -76,29 +77,12 @@ def fence_in(size: int, limits: Limits, writes: int = 0) -> None:
         limits: caps.
         writes: bytes that it may write into one file, where these are more than its copies of `size`.
     """
-    try:
-        import resource
-    except ImportError:
-        return
     caps = {
-        resource.RLIMIT_CPU: int(limits.seconds) + 1,
-        resource.RLIMIT_FSIZE: max(writes, int(limits.copies * size)) + WRITES,
-        resource.RLIMIT_CORE: 0,
+        "CPU": int(limits.seconds) + 1,
+        "FSIZE": max(writes, int(limits.copies * size)) + WRITES,
+        "CORE": 0,
     }
-    used = _address_space()
-    if used is not None:
-        caps[resource.RLIMIT_AS] = used + limits.room(size)
-    for what, most in caps.items():
-        resource.setrlimit(what, (most, most))
-
-
-def _address_space() -> int | None:
-    """Bytes of address space of this process; None where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-    except OSError:
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    confine(caps, limits.room(size))
 
 
 def answer(file: Path, out: Path, limits: Limits) -> None:

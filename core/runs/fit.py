@@ -14,6 +14,8 @@ from core.methods.registry import METHODS
 from core.mixing.dmm import draw_partner
 from core.mixing.registry import MIXINGS
 from core.params import Params
+from core.pasted.entry import Pasted
+from core.pasted.kept import listed, missing, switched_on
 from core.recipe import Recipe
 from core.refusal import Refusal
 from core.runs.companion import classes_of
@@ -40,6 +42,8 @@ def check_fit(recipe: Recipe, data: DataSet) -> None:
 
 
 def _faults(recipe: Recipe, data: DataSet) -> Iterator[str]:
+    if isinstance(recipe.loss, Pasted) and (why := missing(recipe.loss.code)):
+        yield why
     yield from _of_loss(recipe, data)
     yield from _of_joint(recipe, data)
     yield from _of_method(recipe, data)
@@ -100,7 +104,8 @@ def offered(recipe: Recipe, data: DataSet) -> list[str]:
     fit = [e for e in fit if not (_alone(e) or _keyed_at_once(e) or _cannot_tell(e, recipe, data))]
     if recipe.encoder.joint:
         fit = [e for e in fit if "joint" in e.inputs]
-    return [e.key for e in LOSSES if e in fit or e.key == recipe.loss.kind]
+    own = [Pasted().kind] if isinstance(recipe.loss, Pasted) or (switched_on() and listed()) else []
+    return own + [e.key for e in LOSSES if e in fit or e.key == recipe.loss.kind]
 
 
 def _alone(entry: LossEntry) -> bool:

@@ -16,6 +16,7 @@ from core.addresses import knobs, spell
 from core.data.loading import load
 from core.data.registry import DataSet
 from core.environment import code_version
+from core.pasted.calls import Stopped, stopping
 from core.recipe import Recipe
 from core.refusal import Refusal
 from core.runs.companion import fits
@@ -133,7 +134,7 @@ def work(
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (28, 122):
         return "The disk is full. What was written is kept; free some space, then resume."
-    return f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
 
 
 class _Diverged(Exception):
@@ -176,34 +177,43 @@ class _Session:
         self.folder.say("done")
 
     def _train(self) -> bool:
-        """Steps until the end; False if it was asked to stop."""
+        """Steps until the end; False if it was asked to stop, be it within a step."""
+        with (self.folder.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
+            try:
+                with stopping(self.folder.asked_to_stop):
+                    return self._steps(lines)
+            except Stopped:
+                self._flush(lines)
+                self._save()
+                return False
+
+    def _steps(self, lines: Any) -> bool:
         trainer, every = self.trainer, self._snapshot_interval()
         flushed = saved = begun = time.perf_counter()
-        with (self.folder.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
-            while True:
-                last = trainer.step == self.recipe.steps
-                if trainer.step % every == 0 or last:
-                    self._flush(lines)
-                    self._write_snapshot()
-                if last:
-                    self.pending.append((trainer.step, trainer.record(trainer.payment())))
-                    self._flush(lines)
-                    self.busy += time.perf_counter() - begun
-                    self._save()
-                    return True
-                self.pending.append((trainer.step, trainer.advance()))
-                now = time.perf_counter()
-                if now - flushed > FLUSH_SECONDS:
-                    self._flush(lines)
-                    flushed = now
-                if now - saved > self.checkpoint_seconds:
-                    self._flush(lines)
-                    self._save()
-                    saved = now
-                if self.folder.asked_to_stop() or not self._let_others_go(lines):
-                    self._flush(lines)
-                    self._save()
-                    return False
+        while True:
+            last = trainer.step == self.recipe.steps
+            if trainer.step % every == 0 or last:
+                self._flush(lines)
+                self._write_snapshot()
+            if last:
+                self.pending.append((trainer.step, trainer.record(trainer.payment())))
+                self._flush(lines)
+                self.busy += time.perf_counter() - begun
+                self._save()
+                return True
+            self.pending.append((trainer.step, trainer.advance()))
+            now = time.perf_counter()
+            if now - flushed > FLUSH_SECONDS:
+                self._flush(lines)
+                flushed = now
+            if now - saved > self.checkpoint_seconds:
+                self._flush(lines)
+                self._save()
+                saved = now
+            if self.folder.asked_to_stop() or not self._let_others_go(lines):
+                self._flush(lines)
+                self._save()
+                return False
 
     def _let_others_go(self, lines: Any) -> bool:
         if not (self.turn.polite and self.turn.others_wait()):
