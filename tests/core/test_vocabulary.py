@@ -13,7 +13,7 @@ DESIGN = {
 }  # fmt: skip
 EMBEDDINGS = (
     "a", "b", "views", "modalities", "joint", "context", "other_context", "heads", "negatives", "bank", "teacher",
-    "sequence", "bags", "other_bags", "tags",
+    "sequence", "bags", "other_bags", "tags", "proxies",
     "augmented", "other_augmented", "other_heads", "fixed", "fixed_views", "memory", "projections", "teacher_views",
     "other_teacher", "other_bank", "parts", "other_parts", "other_sequence",
 )  # fmt: skip
