@@ -19,7 +19,7 @@ flatter it; 21 of 42 is below the 70 % that were aimed at.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
@@ -44,16 +44,17 @@ ONE_POINT = 0.99
 AT_REST = 0.10
 AHEAD = 1.2
 ALIKE = 1.25
+REACH = 4
 Batch = Annotated[int, Field(ge=8, le=4096, title="Batch", description="How many items were told apart at once.")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A loss of pairs at one setting. `force`: scores (B, B), positives on the diagonal -> dL/ds up to a factor."""
 
     family: Family
     setting: Mapping[str, float]
-    force: Callable[[Tensor], Tensor]
+    force: "partial[Tensor]"
 
 
 @dataclass(frozen=True)
@@ -110,21 +111,54 @@ def contrastive_force(s: Tensor, margin: float) -> Tensor:
     return (1 - positive) * (margin - distance).clamp(min=0) / distance / (len(s) - 1) - positive
 
 
+def softmax(temperature: float) -> Candidate:
+    return Candidate("softmax", {"temperature": temperature}, partial(softmax_force, temperature=temperature))
+
+
+def hinge(margin: float, hardest: bool) -> Candidate:
+    return Candidate("hinge", {"margin": margin}, partial(hinge_force, margin=margin, hardest=hardest))
+
+
+def logistic(temperature: float, bias: float) -> Candidate:
+    return Candidate(
+        "logistic",
+        {"temperature": temperature, "bias": bias},
+        partial(logistic_force, temperature=temperature, bias=bias),
+    )
+
+
+def contrastive(margin: float) -> Candidate:
+    return Candidate("contrastive", {"margin": margin}, partial(contrastive_force, margin=margin))
+
+
 TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 MARGINS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
 REACHES = (0.5, 0.7, 1.0, 1.2, 1.5)
 CANDIDATES: tuple[Candidate, ...] = (
-    *(Candidate("softmax", {"temperature": t}, partial(softmax_force, temperature=t)) for t in TEMPERATURES),
-    *(
-        Candidate("hinge", {"margin": m}, partial(hinge_force, margin=m, hardest=hardest))
-        for m, hardest in itertools.product(MARGINS, (False, True))
-    ),
-    *(
-        Candidate("logistic", {"temperature": t, "bias": b}, partial(logistic_force, temperature=t, bias=b))
-        for t, b in itertools.product((0.05, 0.1, 0.2, 0.5), (-10.0, -7.0, -5.0, -3.0, 0.0))
-    ),
-    *(Candidate("contrastive", {"margin": m}, partial(contrastive_force, margin=m)) for m in REACHES),
+    *map(softmax, TEMPERATURES),
+    *itertools.starmap(hinge, itertools.product(MARGINS, (False, True))),
+    *itertools.starmap(logistic, itertools.product((0.05, 0.1, 0.14, 0.2, 0.5), (-10.0, -7.0, -5.0, -3.0, 0.0))),
+    *map(contrastive, REACHES),
 )
+NEARER = (0.76, 0.83, 0.91, 1.1, 1.2, 1.32)
+NEARER_BIAS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+
+
+def finer(candidate: Candidate) -> list[Candidate]:
+    """Settings between a candidate's and its neighbours in `CANDIDATES`: margins and temperatures by factors."""
+    known = candidate.force.keywords
+    match candidate.family:
+        case "softmax":
+            return [softmax(known["temperature"] * by) for by in NEARER]
+        case "hinge":
+            return [hinge(known["margin"] * by, known["hardest"]) for by in NEARER]
+        case "contrastive":
+            return [contrastive(known["margin"] * by) for by in NEARER]
+        case "logistic":
+            grid = itertools.product((0.71, 0.84, 1.0, 1.19, 1.41), NEARER_BIAS)
+            return [
+                logistic(known["temperature"] * by, known["bias"] + more) for by, more in grid if (by, more) != (1, 0)
+            ]
 
 
 def _halves(n: int, batch: int, seed: int) -> tuple[list[Tensor], list[Tensor]]:
@@ -139,12 +173,15 @@ def _halves(n: int, batch: int, seed: int) -> tuple[list[Tensor], list[Tensor]]:
     return half(0), half(1)
 
 
-def unrest(a: Array, b: Array, *, batch: Batch = 128, seed: int = 0) -> tuple[Unrest, ...]:
-    """How far each of the `CANDIDATES` is from rest, in their order.
+def unrest(
+    a: Array, b: Array, candidates: Sequence[Candidate] = CANDIDATES, *, batch: Batch = 128, seed: int = 0
+) -> tuple[Unrest, ...]:
+    """How far each candidate is from rest, in their order.
 
     Args:
         a: (N, D) rows, N at least 16.
         b: (N, D) rows, the positive of each.
+        candidates: losses at their settings.
         batch: negatives were drawn among so many items; cut to N / 2.
         seed: address of the batches.
 
@@ -159,23 +196,31 @@ def unrest(a: Array, b: Array, *, batch: Batch = 128, seed: int = 0) -> tuple[Un
     if x.shape != y.shape or len(x) < 16:
         raise ValueError(f"got embeddings of shapes {tuple(x.shape)} and {tuple(y.shape)}; pair 16 rows or more")
     modes = [torch.linalg.svd(z, full_matrices=False)[2][:MODES].T for z in (x, y)]
-    sums = torch.zeros(len(CANDIDATES), 2, 2, 2, x.shape[1], modes[0].shape[1], dtype=x.dtype, device=x.device)
-    felt = torch.zeros(len(CANDIDATES), len(x), dtype=torch.float64, device=x.device)
+    sums = torch.zeros(len(candidates), 2, 2, 2, x.shape[1], modes[0].shape[1], dtype=x.dtype, device=x.device)
+    felt = torch.zeros(len(candidates), len(x), dtype=torch.float64, device=x.device)
     for half, batches in enumerate(_halves(len(x), min(batch, len(x) // 2), seed)):
         for items in batches:
-            _gather(x, y, items.to(x.device), modes, sums[:, half], felt)
+            _gather(x, y, items.to(x.device), modes, candidates, sums[:, half], felt)
     enough = felt.sum(dim=1).square() >= FELT * felt.square().sum(dim=1).clamp(min=1e-30)
     return tuple(
         Unrest(c.family, c.setting, _share(*parts) if some else math.nan)
-        for c, parts, some in zip(CANDIDATES, sums.flatten(3), enough.tolist(), strict=True)
+        for c, parts, some in zip(candidates, sums.flatten(3), enough.tolist(), strict=True)
     )
 
 
-def _gather(x: Tensor, y: Tensor, items: Tensor, modes: list[Tensor], sums: Tensor, felt: Tensor) -> None:
+def _gather(
+    x: Tensor,
+    y: Tensor,
+    items: Tensor,
+    modes: list[Tensor],
+    candidates: Sequence[Candidate],
+    sums: Tensor,
+    felt: Tensor,
+) -> None:
     """Add a batch's t_i z_i^T, on the leading modes of z, to the sums (candidate, pull or push, side, D, modes)."""
     p, q = x[items], y[items]
     scores, seen = p @ q.T, (p @ modes[0], q @ modes[1])
-    for candidate, parts, count in zip(CANDIDATES, sums, felt, strict=True):
+    for candidate, parts, count in zip(candidates, sums, felt, strict=True):
         force = candidate.force(scores)
         count[items] += force.abs().sum(dim=1).double()
         for half, part in zip(parts, (force.clamp(max=0), force.clamp(min=0)), strict=True):
@@ -234,11 +279,24 @@ def guess(a: Array, b: Array, *, batch: Batch = 128, seed: int = 0) -> Guess:
     places = summarise(place_both(x[:SEEN], y[:SEEN])[0])
     if guessing_does_as_well(places.r1, places.n, places.chance1) > THRESHOLDS.near_chance_tail:
         return _not_sure(said, "Pairs find each other no better than by chance: untrained, or not paired row by row.")
-    return _weighed(said, unrest(x, y, batch=batch, seed=seed))
+    found = unrest(x, y, batch=batch, seed=seed)
+    between = [each for one in _nearest(found) for each in finer(one)]
+    return _weighed(said, (*found, *unrest(x, y, between, batch=batch, seed=seed)))
+
+
+def _nearest(found: Sequence[Unrest]) -> list[Candidate]:
+    """The best of the `CANDIDATES` in each family that is not out of reach of the best of all."""
+    shares = {
+        candidate: each.share for candidate, each in zip(CANDIDATES, found, strict=True) if not math.isnan(each.share)
+    }
+    best: dict[Family, Candidate] = {}
+    for candidate in sorted(shares, key=shares.__getitem__):
+        best.setdefault(candidate.family, candidate)
+    return [candidate for candidate in best.values() if shares[candidate] <= REACH * min(shares.values())]
 
 
 def _weighed(said: list[str], found: tuple[Unrest, ...]) -> Guess:
-    every = [each for each in found if not math.isnan(each.share)]
+    every = sorted((each for each in found if not math.isnan(each.share)), key=lambda one: one.family)
     tried = tuple(
         sorted(
             (

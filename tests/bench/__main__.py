@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("training", "losses", "catalogue", "maps", "pages", "emoji", "lab", "losses_page", "inspect")
+NAMES = ("training", "losses", "catalogue", "maps", "pages", "emoji", "lab", "losses_page", "inspect", "zoo")
 
 
 def main(asked: list[str]) -> int:

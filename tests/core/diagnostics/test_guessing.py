@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from core.data.loading import load
 from core.diagnostics import guessing
-from core.diagnostics.guessing import CANDIDATES, Unrest, guess, unrest
+from core.diagnostics.guessing import CANDIDATES, Unrest, finer, guess, unrest
 from core.losses.registry import LOSSES
 from core.recipe import Recipe
 from core.runs.trainer import Trainer
@@ -86,6 +86,21 @@ def through(layers, h, batches, candidate, sign: int) -> torch.Tensor:
     return total
 
 
+@pytest.mark.parametrize("candidate", [CANDIDATES[k] for k in (3, 14, 15, 40, -2)], ids=lambda c: c.family)
+def test_between_the_candidates_settings_are_finer_and_of_the_same_loss(candidate):
+    near = finer(candidate)
+    known = candidate.force.keywords
+    assert {each.family for each in near} == {candidate.family}
+    assert {each.force.func for each in near} == {candidate.force.func}
+    assert all(each.setting.items() <= each.force.keywords.items() for each in near)
+    assert all(each.force.keywords.get("hardest") == known.get("hardest") for each in near)
+    for name, value in candidate.setting.items():
+        moved = [each.setting[name] - value for each in near]
+        assert min(moved) < 0 < max(moved)
+        assert max(map(abs, moved)) < abs(value) or value == 0
+    assert all(each.setting != candidate.setting for each in near)
+
+
 def test_a_force_that_few_feel_says_nothing():
     a, b = unit(200, 64, 1), unit(200, 64, 1)
     a[:3] = unit(1, 64, 5)
@@ -118,8 +133,8 @@ def run(kind: str, seed: int = 0, **settings):
 @pytest.mark.parametrize(
     ("kind", "settings", "family", "name", "value"),
     [
-        ("clip", {"temperature": 0.1}, "softmax", "temperature", 0.1),
-        ("ranking", {"margin": 0.1}, "hinge", "margin", 0.1),
+        ("clip", {"temperature": 0.12}, "softmax", "temperature", 0.12),
+        ("ranking", {"margin": 0.11}, "hinge", "margin", 0.11),
         ("siglip", {"temperature": 0.2, "bias": -5}, "logistic", "bias", -5),
     ],
 )
@@ -131,6 +146,7 @@ def test_a_run_at_rest_names_its_family_and_its_knob_and_held_out_items_are_neve
     assert found.family == family
     low, high = found.between[name]
     assert low <= value <= high
+    assert abs(found.setting[name] - value) <= 0.2 * abs(value)
     assert found.tried[0].family == family
     assert guess(*test).family in (family, None)
 
