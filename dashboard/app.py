@@ -35,6 +35,8 @@ OTHERS = [
     for name, title in (
         ("play", "Play"),
         ("losses", "Losses"),
+        ("family", "Family"),
+        ("paste", "Your own"),
         ("scores", "Scores"),
         ("gradients", "Gradients"),
         ("margins", "Margins"),
