@@ -16,7 +16,7 @@ from core.losses.registry import LOSSES, LossEntry
 from core.params import Params
 from dashboard.controls import WIDTH, knob
 from dashboard.gradient_view import brief, numbered
-from dashboard.link import replace, view
+from dashboard.link import change, replace, view
 from dashboard.loss_finder import MARK, open_loss
 from dashboard.loss_view import Look, way_to_play
 from dashboard.panel import chip, heading
@@ -182,6 +182,15 @@ def relatives(entry: LossEntry) -> None:
 
         names = {key: LOSSES[key].title for key, _ in every}
         st.pills("Open one", list(names), format_func=names.__getitem__, key=place, on_change=chosen, wrap=True)
+    place_among_all(entry)
+
+
+def place_among_all(entry: LossEntry) -> None:
+    """The button to the map of what all losses do, with this one in its middle."""
+    help_ = "Which losses move the same pairs the same way?"
+    if st.button("Its place among all", icon=":material/hub:", key="place_among_all", type="tertiary", help=help_):
+        change("family.loss", entry.key)
+        st.switch_page("../pages/family.py")
 
 
 def _told(each: list[tuple[str, str]]) -> None:

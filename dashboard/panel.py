@@ -105,13 +105,13 @@ def panel(
         yield
 
 
-def draw(key: str, chart: Chart, *, select: Literal["lasso"] | None = None, height: int | None = None) -> Any:
+def draw(key: str, chart: Chart, *, select: Literal["lasso", "points"] | None = None, height: int | None = None) -> Any:
     """Draw a chart under the key `c_<key>`.
 
     Args:
         key: short name, unique on the page.
         chart: what to draw.
-        select: "lasso" makes a Plotly map answer with what was encircled.
+        select: "lasso" makes a Plotly map answer with what was encircled, "points" with what was clicked on.
         height: pixels; None takes the chart's own.
 
     Returns:
@@ -126,7 +126,7 @@ def draw(key: str, chart: Chart, *, select: Literal["lasso"] | None = None, heig
 
     # A live switch of the theme leaves Plotly's colours stale; naming the theme makes the next rerun draw them anew.
     chart.spec.update_layout(height=tall, meta=st.context.theme.type)
-    asked: dict[str, Any] = {"on_select": "rerun", "selection_mode": "lasso"} if select else {}
+    asked: dict[str, Any] = {"on_select": "rerun", "selection_mode": select} if select else {}
     return st.plotly_chart(chart.spec, key=name, alt=chart.alt, config=PLOTLY_CONFIG, **asked)
 
 
@@ -138,7 +138,7 @@ def show(
     *,
     why: tuple[str, str, str],
     verdict: Verdict | None = None,
-    select: Literal["lasso"] | None = None,
+    select: Literal["lasso", "points"] | None = None,
     height: int | None = None,
 ) -> Any:
     """A panel with one chart in it, its numbers to be saved; arguments as for `panel` and `draw`."""

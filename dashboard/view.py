@@ -14,12 +14,13 @@ from core.mixing.options import FixedRule
 from core.mixing.registry import MIXINGS
 from core.papers import KINDS
 from core.params import Params
-from core.recipe import AnyLoss, AnyMixing, Recipe
+from core.recipe import AnyLoss, AnyMixing, ListedLoss, Recipe
 
 if TYPE_CHECKING:
-    Family = Had = PaperKind = str
+    Family = Had = PaperKind = LossKey = str
 else:
     Family, Had, PaperKind = Literal[("all", *FAMILIES)], Literal[tuple(WORDS)], Literal[("all", *KINDS)]
+    LossKey = Literal[tuple(LOSSES.keys())]
 
 
 class Lane(Params):
@@ -89,7 +90,7 @@ class Losses(Params):
         (), title="What I have", description="Only losses for which this is enough are listed; choose nothing for all."
     )
     whole: bool = Field(False, title="Whole list", description="List every loss that answers, not the first few.")
-    open: AnyLoss = LOSSES["info_nce"].params()
+    open: ListedLoss = LOSSES["info_nce"].params()
     part: Literal["push", "price"] = Field("push", title="Part", description="Which further charts are shown.")
     n: int = Field(24, ge=8, le=64, title="Items", description="In the batch that the loss is looked at with.")
     closeness: float = Field(
@@ -105,6 +106,23 @@ class Losses(Params):
     )
     surface: Literal["loss", "push"] = Field(
         "loss", title="Surface of", description="What the anchor pays, or the push on its hardest negative."
+    )
+
+
+class Kinship(Params):
+    """Which loss is looked at among all."""
+
+    loss: LossKey = Field("info_nce", title="Loss", description="Whose place and nearest twins are shown.")
+    setting: Literal["alike", "own"] = Field(
+        "alike", title="Temperature", description="One for all losses that have one, or the default of each."
+    )
+
+
+class Paste(Params):
+    """Which loss of your own is open; its text never stands in a link."""
+
+    code: str = Field(
+        "", pattern=r"^([0-9a-f]{64})?$", title="Your own loss", description="Hash of a text that is kept here."
     )
 
 
@@ -196,6 +214,8 @@ class View(Recipe):
     lens: Lens = Lens()
     pairs: Pairs = Pairs()
     losses: Losses = Losses()
+    family: Kinship = Kinship()
+    paste: Paste = Paste()
     papers: Papers = Papers()
     lab: Lab = Lab()
     scores: Scores = Scores()

@@ -353,7 +353,7 @@ class Change(NamedTuple):
 
 
 class Bridge(NamedTuple):
-    """What turns one loss into another as far as one change can: their distance before and after it."""
+    """What turns one loss into another, or brings the two at least half as near: their distance before and after."""
 
     change: Change
     before: float
@@ -403,7 +403,7 @@ def _tried(entry: LossEntry, p: Params) -> list[tuple[Change, Tensor]]:
 def bridges(
     key: str, others: Sequence[str], setting: Setting, said: Callable[[int, int], object] | None = None
 ) -> dict[str, Bridge | None]:
-    """Key of each other loss -> the change of either that brings the two nearest, or None where none does.
+    """Key of each other loss -> the change of either that brings the two nearest; None where none halves the distance.
 
     All single changes are looked at on the batches of `PROBE`, and the best of each loss then on all of `GRID`.
 
@@ -433,5 +433,5 @@ def bridges(
             if vector is not None:
                 best.append(Bridge(change, before, float(distances(vector[None], end[None]))))
         nearer = min(best, key=lambda bridge: bridge.after, default=None)
-        found[name] = nearer if nearer is not None and nearer.after < before - SAME else None
+        found[name] = nearer if nearer is not None and before >= SAME and nearer.after <= before / 2 else None
     return found
