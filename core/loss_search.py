@@ -56,7 +56,7 @@ HAVE: Mapping[str, tuple[str, ...]] = {
         "pair_temperatures",
     ),
     "augmenter": ("augmented", "other_augmented"),
-    "predictions": ("predicted_mean", "predicted_log_variance"),
+    "predictions": ("predicted", "other_predicted", "predicted_mean", "predicted_log_variance"),
     "maps": ("maps",),
     "scores": ("candidate_scores", "refusal_scores", "held_weight", "query_weight", "real_logits", "made_logits"),
     "likelihoods": ("log_prob_policy", "log_prob_reference"),

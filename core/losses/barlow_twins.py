@@ -2,17 +2,13 @@
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from core.losses.moments import OF_DIMENSIONS, standardised
 from core.losses.registry import Claims, loss
 from core.paid import Paid, Term
 from core.params import Params
-from core.procedures.group_whitening import centred
-
-EPSILON = 1e-5  # added to every variance, as batch normalisation does
-OF_DIMENSIONS = "it pays for dimensions and not for pairs: how a pair moves depends on the whole batch"
 
 
 class BarlowTwins(Params):
@@ -24,7 +20,7 @@ class BarlowTwins(Params):
 
 @loss(
     BarlowTwins,
-    title="Barlow Twins",
+    title="Barlow Twins (redundancy reduction)",
     source="Zbontar et al. 2021, arXiv:2103.03230, eq. 1 and 2; standardised by batch normalisation, as in their code",
     origin="code",
     family="none",
@@ -53,8 +49,7 @@ def barlow_twins(a: Tensor, b: Tensor, p: BarlowTwins) -> Paid:
     Returns:
         "invariance" and "redundancy", (D,) each, summed over the dimensions. There are no pairs.
     """
-    x, y = (z * (z.square().mean(dim=0) + EPSILON).rsqrt() for z in centred(torch.stack([a, b])))
-    correlation = x.T @ y / len(x)
+    correlation = standardised(a).T @ standardised(b) / len(a)
     own = correlation.diagonal()
     shared = (correlation - own.diag()).square().sum(dim=1)
     return Paid(

@@ -66,7 +66,7 @@ def true_negatives(pairs: Pairs, temperature: float, tau_plus: float, beta: floa
 
 @loss(
     Debiased,
-    title="Debiased InfoNCE",
+    title="Debiased contrastive (InfoNCE)",
     source="Chuang et al. 2020, arXiv:2007.00224, eq. 8, with one positive; the margin is taken off the positive",
     family="softmax",
     formula=r"-\log\frac{e^{(s_{i,i'}-m)/\tau}}{e^{(s_{i,i'}-m)/\tau}+N g_i},\quad "

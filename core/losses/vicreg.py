@@ -6,7 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from core.losses.barlow_twins import OF_DIMENSIONS
+from core.losses.banks import exactly
+from core.losses.moments import OF_DIMENSIONS
 from core.losses.registry import Claims, loss
 from core.paid import Paid, Term
 from core.params import Params
@@ -34,7 +35,7 @@ class VICReg(Params):
 
 @loss(
     VICReg,
-    title="VICReg",
+    title="VICReg (variance, invariance, covariance)",
     source="Bardes et al. 2022, arXiv:2105.04906, alg. 1, where the invariance is a mean over the dimensions",
     origin="code",
     family="none",
@@ -64,9 +65,7 @@ def vicreg(a: Tensor, b: Tensor, p: VICReg) -> Paid:
         "invariance" (B,) of the anchors; "variance" and "covariance", (D,) each, of the dimensions, summed over the two
         sides. There are no pairs.
     """
-    both = torch.stack([a, b])
-    exact = both if both.dtype == torch.float64 else both.float()
-    z = exact * exact.shape[2] ** 0.5 if p.stretch else exact
+    z = exactly(torch.stack([a, b])) * (a.shape[1] ** 0.5 if p.stretch else 1)
     x = centred(z)
     covariance = x.mT @ x / max(x.shape[1] - 1, 1)
     own = covariance.diagonal(dim1=1, dim2=2)

@@ -42,6 +42,11 @@ def test_every_loss_is_found_by_its_name_key_papers_and_the_first_word_of_its_so
         ("large margin cosine", "cosface"), ("AM-Softmax", "cosface"), ("NormFace", "cosface"),
         ("normalized softmax", "cosface"),
         ("batch hard", "batch_hard"), ("semihard", "batch_hard"), ("soft-margin triplet", "batch_hard"),
+        ("Barlow Twins loss", "barlow_twins"), ("redundancy reduction", "barlow_twins"), ("VICReg", "vicreg"),
+        ("variance invariance covariance", "vicreg"), ("W-MSE", "w_mse"), ("wmse", "w_mse"), ("BYOL loss", "byol"),
+        ("bootstrap your own latent", "byol"), ("SimSiam", "simsiam"), ("stop gradient", "simsiam"),
+        ("debiased contrastive loss", "debiased"), ("HCL", "hcl"), ("hard negative contrastive", "hcl"),
+        ("Robinson", "hcl"), ("uniformity", "align_uniform"), ("spectral contrastive loss", "spectral_contrastive"),
     ],
 )  # fmt: skip
 def test_the_best_answer_comes_first(text: str, first: str):

@@ -16,25 +16,32 @@ B = SMALL["B"]
 N_CLIPS = B * SMALL["n"]
 CYCLES = 2 * 1.25  # four members: everyone comes back to place 1.5
 COLLAPSED = {
+    "align_uniform": 0,
     "angular_triplet": math.log(1 + (2 * B - 2) * math.exp(4)),
     "batch_hard": 0.2,
     "lifted_structure": (1 + math.log(2 * (2 * B - 4))) ** 2 / 2,
     "multi_similarity": math.log(1 + 3) / 2 + math.log(1 + 2 * B - 4) / 50,
     "n_pair": math.log(B) + 2 * 0.002,
     "angular": math.log(1 + (B - 1) * math.exp((1 - math.cos(0.2)) / 0.1)),
+    "barlow_twins": SMALL["D"],
     "bpr": math.log(2),
     "clip": math.log(B),
     "contrastive": 0.5,
     "coot": 2 * 2 * 0.2 * ((B - 1) / B + (N_CLIPS - 1) / N_CLIPS) + 0.01 * CYCLES,
     "cycle": CYCLES,
     "dcl": math.log(2 * B - 2),
+    "debiased": math.log(2 * B - 1),
     "gmc": SMALL["M"] * math.log(2 * B - 1),
+    "hcl": math.log(2 * B - 1),
     "info_nce": math.log(B),
     "nt_xent": math.log(2 * B - 1),
     "ranking": 2 * (B - 1) / B * 0.2,
     "siglip": B * math.log(2),
+    "spectral_contrastive": -1,
     "supcon": math.log(2 * B - 1),
     "triplet": 0.5,
+    "vicreg": 25 * 2 * (1 - math.sqrt(1e-4)),
+    "w_mse": 2,
 }
 A, OTHER = example("a", 0), example("b", 0)
 

@@ -26,7 +26,7 @@ TWINS = [
 ]
 CLAIM = {check_pulls: "pulls", check_pushes: "pushes", check_margin: "margin"}
 LEAST = {"K": 1, "M": 1, "N": 2, "Q": 1, "V": 2}
-REASONS_GIVEN = 119
+REASONS_GIVEN = 123
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))

@@ -30,6 +30,7 @@ from pytorch_metric_learning.losses import (
     SelfSupervisedLoss,
     SupConLoss,
     TripletMarginLoss,
+    VICRegLoss,
 )
 from pytorch_metric_learning.miners import BatchEasyHardMiner, BatchHardMiner, MultiSimilarityMiner
 from pytorch_metric_learning.reducers import DoNothingReducer
@@ -520,6 +521,15 @@ def batch_hard_with_a_soft_margin(x: Batch) -> tuple[Tensor, Tensor]:
 def batch_hard_with_semi_hard_negatives(x: Batch) -> tuple[Tensor, Tensor]:
     mine = BatchEasyHardMiner(pos_strategy="hard", neg_strategy="semihard", distance=euclidean())
     return batch_hards(x, mine, smooth=False, mining="semi_hard")
+
+
+@case
+def vicreg(x: Batch) -> tuple[Tensor, Tensor]:
+    """They hand out one number for all covariances."""
+    ours, d = paid("vicreg", x, "a", "b", stretch=False, as_released=True), x["a"].shape[1]
+    found = VICRegLoss(reducer=DoNothingReducer())(x["a"], ref_emb=x["b"])
+    near, one, other, shared = (found[name]["losses"] for name in VICRegLoss()._sub_loss_names())
+    return torch.cat([ours[:-d], ours[-d:].sum()[None]]), torch.cat([near / B, (one + other) / d, shared[None]])
 
 
 def drawn(seed: int) -> Batch:

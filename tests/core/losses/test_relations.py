@@ -269,7 +269,66 @@ def cosface_of_centres_that_are_the_positives_is_info_nce(x: Batch) -> tuple[Ten
     return total("cosface", settings, a=x["a"], labels=HERE, proxies=x["b"]), total("info_nce", settings, **pairs(x))
 
 
-PAIRS = ("a", "b", "negatives", "views", "teacher", "bank", "rehearsed", "node_weight", "compactness")
+@case
+def debiased_without_false_negatives_is_nt_xent(x: Batch) -> tuple[Tensor, Tensor]:
+    plain = {"temperature": TAU, "margin": 0.2}
+    return total("debiased", {**plain, "tau_plus": 0}, **pairs(x)), total("nt_xent", plain, **pairs(x))
+
+
+@case
+def hcl_of_equal_negatives_is_debiased(x: Batch) -> tuple[Tensor, Tensor]:
+    plain = {"temperature": TAU, "margin": 0.2, "tau_plus": 0.15}
+    return total("hcl", {**plain, "beta": 0}, **pairs(x)), total("debiased", plain, **pairs(x))
+
+
+@case
+def align_uniform_without_its_push_is_alignment(x: Batch) -> tuple[Tensor, Tensor]:
+    return total("align_uniform", {"uniformity": 0}, **pairs(x)), total("alignment", **pairs(x))
+
+
+@case
+def vicreg_of_nothing_but_invariance_is_alignment(x: Batch) -> tuple[Tensor, Tensor]:
+    unit = {name: F.normalize(z, dim=1) for name, z in pairs(x).items()}
+    return total("vicreg", {"invariance": 1, "variance": 0, "covariance": 0}, **unit), total("alignment", **unit)
+
+
+@case
+def barlow_twins_of_equal_sides_is_the_covariance_of_vicreg(x: Batch) -> tuple[Tensor, Tensor]:
+    """Of standardised dimensions, so long that what is added to a variance does not count."""
+    z = x["a"]
+    ours = total("barlow_twins", {"redundancy": 1}, a=1e4 * z, b=1e4 * z)
+    standard = (z - z.mean(dim=0)) / z.std(dim=0)
+    covariance = {"invariance": 0, "variance": 0, "covariance": 1, "stretch": False}
+    return ours, z.shape[1] / 2 * total("vicreg", covariance, a=standard, b=standard)
+
+
+@case
+def w_mse_that_only_centres_is_alignment(x: Batch) -> tuple[Tensor, Tensor]:
+    views = torch.stack([x["a"], x["b"]])
+    a, b = F.normalize(views - views.mean(dim=1, keepdim=True), dim=2)
+    return total("w_mse", {"shrink": 1}, views=views, turns=HERE[None]), total("alignment", a=a, b=b)
+
+
+def predictions(x: Batch) -> Batch:
+    return {"predicted": x["a"] @ x["predictor"].T, "other_predicted": x["b"] @ x["predictor"].T}
+
+
+@case
+def byol_whose_teacher_is_the_network_is_simsiam_four_times_and_four(x: Batch) -> tuple[Tensor, Tensor]:
+    held = {"fixed": x["teacher"], "other_fixed": x["other_teacher"]}
+    ours = total("byol", **predictions(x), teacher=x["teacher"], other_teacher=x["other_teacher"])
+    return ours, 4 + 4 * total("simsiam", **predictions(x), **held)
+
+
+@case
+def byol_by_a_linear_predictor_is_directpred(x: Batch) -> tuple[Tensor, Tensor]:
+    taught = {name: x[name] for name in ("teacher", "other_teacher")}
+    ours = total("byol", {"standardise": False}, **predictions(x), **taught)
+    return ours, 4 + total("directpred", **pairs(x), **taught, predictor=x["predictor"])
+
+
+PAIRS = ("a", "b", "negatives", "views", "bank", "rehearsed", "node_weight", "compactness")
+FORETOLD = ("teacher", "other_teacher", "predictor")
 CLASSES = ("labels", "proxies")
 WHOLES = ("sequence", "other_sequence", "maps", "other_maps", "bags", "other_bags", "bag_mask")
 SCORES = ("candidate_scores", "teacher_scores")
@@ -278,7 +337,7 @@ SCORES = ("candidate_scores", "teacher_scores")
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", CASES)
 def test_the_two_pay_and_move_alike(name: str, seed: int):
-    x = leaves({name: example(name, seed) for name in (*PAIRS, *CLASSES, *WHOLES, *SCORES)})
+    x = leaves({name: example(name, seed) for name in (*PAIRS, *FORETOLD, *CLASSES, *WHOLES, *SCORES)})
     both = CASES[name](x)
     exact = {"rtol": 1e-9, "atol": 1e-12}
     torch.testing.assert_close(*both, **exact)

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from core.data.loading import load
+from core.diagnostics.geometry import effective_rank
 from core.losses.contrastive_ucb import SPR, spr
 from core.losses.directpred import DirectPred, directpred
 from core.procedures.directpred import FeatureCorrelation, direct_predictor, feature_correlation
@@ -48,6 +50,37 @@ def test_a_snapshot_keeps_what_a_foretelling_step_is_paid_by():
     torch.testing.assert_close(found.clean.total(), directpred(*z, predictor, DirectPred()).total())
 
 
+def test_a_step_of_simsiam_foretells_the_other_side_as_it_stands_by_its_predictor():
+    recipe = small(loss__kind="simsiam", loss__hidden="8")
+    ours = Trainer(recipe, load(recipe.data), torch.device("cpu"))
+    paying = ours.payment()
+    a, b = paying.batch.z.values()
+    ways = []
+    for own, other in ((a, b), (b, a)):
+        target = (other - other.mean(0)) / (other.var(0, correction=0) + 1e-5).sqrt()
+        ways.append(-F.cosine_similarity(ours.companion.layers(own), target.detach()).mean() / 2)
+    torch.testing.assert_close(paying.paid.total(), sum(ways))
+    found, by_hand = (torch.autograd.grad(x, a, retain_graph=True)[0] for x in (paying.paid.total(), sum(ways)))
+    torch.testing.assert_close(found, by_hand)
+
+
+def rank_after(steps: int, loss: str, **more: str) -> float:
+    """Effective rank of the embeddings of handwritten digits, in 16 dimensions, that one network has seen twice."""
+    shape = {"data__kind": "digits", "encoder__dim": "16", "encoder__vector__width": "64", "method__batch": "64"}
+    recipe = small(loss__kind=loss, seed="1", **shape, **more)
+    ours = Trainer(recipe, load(recipe.data), torch.device("cpu"))
+    for _ in range(steps):
+        ours.advance()
+    return min(effective_rank(z) for z in ours.embed(ours.train_items[:300]).values())
+
+
+def test_a_learned_predictor_and_a_gradient_that_stops_keep_dimensions_that_fall_together_without():
+    """The claim of SimSiam: only the gradient is let through; and BYOL, whose teacher has none."""
+    assert rank_after(60, "simsiam") > 6.5
+    assert rank_after(60, "byol", method__kind="queue", method__size="64", method__momentum="0.9") > 6.5
+    assert rank_after(60, "simsiam", loss__stop_gradient="off") < 5
+
+
 def spread_after(steps: int, loss: str) -> float:
     """How far embeddings stand from their mean, root mean square; 0 for one point, 1 for all round the origin."""
     ours = trainer(loss, seed="1")
@@ -63,7 +96,7 @@ def test_the_predictor_keeps_embeddings_apart_that_collapse_without_it():
     assert spread_after(60, "alignment") < 0.2
 
 
-@pytest.mark.parametrize("loss", ["directpred", "spr"])
+@pytest.mark.parametrize("loss", ["byol", "directpred", "spr"])
 def test_what_does_not_fit_a_teacher_is_refused_in_a_sentence(loss: str):
     plain = small(loss__kind=loss)
     with pytest.raises(Unfit, match="teacher, and method shuffle keeps none; choose method queue"):

@@ -148,11 +148,48 @@ def debiased(given: Mapping[str, Any], p: Any) -> Slow:
     return Slow({"": paid}, mean(paid), scores, roles)
 
 
+def shortened(x: Vector) -> Vector:
+    length = max(math.sqrt(dot(x, x)), 1e-3)
+    return [v / length for v in x]
+
+
+def standardised(z: Matrix) -> Matrix:
+    return columns([[(v - mean(x)) / math.sqrt(spread(x, x, 0) + 1e-5) for v in x] for x in columns(z)])
+
+
+def foretelling(given: Mapping[str, Any], targets: tuple[str, str], p: Any) -> list[Matrix]:
+    """Cosines of the first side's predictions with the second target, and of the second's with the first."""
+    tables = []
+    for name, target in (("predicted", targets[1]), ("other_predicted", targets[0])):
+        asked = standardised(given[target]) if p.standardise else given[target]
+        units = [shortened(y) for y in asked]
+        tables.append([[dot(shortened(x), y) for y in units] for x in given[name]])
+    return tables
+
+
+def byol(given: Mapping[str, Any], p: Any) -> Slow:
+    """Grill et al. 2020, eq. 2: 2 - 2 cos of a prediction and the teacher's embedding of the other view, both ways."""
+    one, other = foretelling(given, ("teacher", "other_teacher"), p)
+    per = {name: [2 - 2 * row[i] for i, row in enumerate(t)] for name, t in (("from_a", one), ("from_b", other))}
+    roles = pair_roles({}, len(one))
+    return Slow(per, mean(per["from_a"]) + mean(per["from_b"]), one, roles, ((other, roles),))
+
+
+def simsiam(given: Mapping[str, Any], p: Any) -> Slow:
+    """Chen and He 2021, eq. 4: half of -cos each way."""
+    one, other = foretelling(given, ("fixed", "other_fixed"), p)
+    per = {name: [-row[i] for i, row in enumerate(t)] for name, t in (("from_a", one), ("from_b", other))}
+    roles = pair_roles({}, len(one))
+    return Slow(per, mean(per["from_a"]) / 2 + mean(per["from_b"]) / 2, one, roles, ((other, roles),))
+
+
 REFERENCES: Mapping[str, Callable[[Mapping[str, Any], Any], Slow]] = {
     "align_uniform": align_uniform,
     "barlow_twins": barlow_twins,
+    "byol": byol,
     "debiased": debiased,
     "hcl": debiased,
+    "simsiam": simsiam,
     "spectral_contrastive": spectral_contrastive,
     "vicreg": vicreg,
     "w_mse": w_mse,
