@@ -55,6 +55,12 @@ def asked_loss(recipe: Recipe) -> Params:
     return recipe.loss if same else Ranking()
 
 
+def one_sided(recipe: Recipe) -> bool:
+    """Whether the loss of the mixed pairs takes one of their sides alone."""
+    entry = LOSSES.of(asked_loss(recipe))
+    return of_pairs(entry) and "b" not in entry.taken
+
+
 def with_margin(entry: LossEntry, margin: Tensor | None) -> dict[str, Any]:
     """The margin by name, for a loss that knows one."""
     return {"margin": margin} if "margin" in entry.inputs and margin is not None else {}
@@ -127,7 +133,11 @@ def pay_pair(recipe: Recipe, batch: Embedded, pair: MixedPair) -> Paid:
 
 
 def _pairs(recipe: Recipe, batch: Embedded, mixture: Mixture) -> dict[str, MixedPair]:
-    """Name -> mixed pair: one of two modalities against the other, or each against the joint embedding."""
+    """Name -> mixed pair: one of two modalities against the other, or each against the joint embedding.
+
+    A loss that takes the a alone is handed the mixed side as its a.
+    """
+    alone = one_sided(recipe)
     if batch.joint is not None:
         return {q: MixedPair(z, batch.joint, "a", mixture.plans[q]) for q, z in mixture.z.items()}
 
@@ -136,6 +146,8 @@ def _pairs(recipe: Recipe, batch: Embedded, mixture: Mixture) -> dict[str, Mixed
         bags = {**batch.bags, **{q: mixture.bags[q] for q in mixed if q in mixture.bags}}
         own, other = (n, m) if side == "b" else (m, n)
         extra = mixture.positives.get((own, other))
+        if side == "b" and alone:
+            m, n, side = n, m, "a"
         return MixedPair(z[m], z[n], side, mixture.plans[own], extra, bags.get(m), bags.get(n))
 
     found: dict[str, MixedPair] = {}

@@ -13,7 +13,7 @@ from core.encoders.bags import unpacked
 from core.paid import Paid
 from core.recipe import Recipe
 from core.runs.companion import build_companion, fits
-from core.runs.mixed_payment import pay_mixed
+from core.runs.mixed_payment import one_sided, pay_mixed
 from core.runs.mixture import restored
 from core.runs.payment import Embedded, pay_all
 from core.runs.trainer import Trainer
@@ -26,8 +26,8 @@ class Moment:
     `items` (P,) rows of the data set; `z` modality -> (P, D) unit embeddings that need gradients; `clean` and `mixed`
     what the loss asks of them, in the graph; `mixed_z` modality -> (P, D); `lam`, `margin` and
     `partner` (P,), as applied, of the first modality where each has its own; `side` "a" or "b": which side of the first
-    pair `mixed` shows as mixed. Where negatives are mixed there is no `mixed_z`; there and where partners come from a
-    bank there is no `partner`.
+    pair `mixed` shows as mixed. Where negatives are mixed there is no `mixed_z`; there, where partners come from a
+    bank and where the loss takes one side alone there is no `partner`.
     """
 
     step: int
@@ -90,7 +90,8 @@ def moment(recipe: Recipe, data: DataSet, step: int, arrays: Mapping[str, np.nda
     if not mixture.z:
         return Moment(step, items, z, clean, mixed, lam=plan.lam, margin=plan.margin)
     side = "b" if plan.side == "b" else "a"
-    partner = None if plan.from_bank is not None and bool(plan.from_bank.any()) else plan.partner
+    absent = one_sided(recipe) or (plan.from_bank is not None and bool(plan.from_bank.any()))
+    partner = None if absent else plan.partner
     return Moment(step, items, z, clean, mixed, mixture.z, plan.lam, plan.margin, partner, side)
 
 

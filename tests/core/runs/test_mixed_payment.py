@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.addresses import read
+from core.losses.centres import Centres
 from core.mixing.registry import Plan
 from core.paid import Paid, Role
 from core.recipe import Recipe
@@ -68,6 +70,24 @@ def test_a_soft_target_pays_for_both_positives_by_their_shares(side: str):
     expected += sum(float(1 - LAM[i]) * (other[0][i] + other[1][i]) for i in range(N))
     paid = pay_pair(recipe_of({"loss.kind": "ranking", "mixing.target": "soft"}), BATCH, MixedPair(a, b, side, PLAN))
     assert total(paid) == pytest.approx(expected / N**2, abs=1e-12)
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_a_loss_of_one_side_pays_for_the_mixed_one(side: str):
+    """Here with a centre for each class, of the own class and the partner's by their shares."""
+    recipe = recipe_of(
+        {"loss.kind": "cosface", "loss.temperature": "0.2", "mixing.target": "soft", "mixing.side": side}
+    )
+    network = Centres(3, D).double().requires_grad_(False)
+    logits = MIXED @ F.normalize(network.directions, dim=1).T
+    labels, own = BATCH.labels, F.one_hot(BATCH.labels, 3)
+    each = F.cross_entropy((logits - M * LAM[:, None] * own) / 0.2, labels, reduction="none")
+    asked = M * (1 - LAM)[:, None] * own[PARTNER]
+    other = F.cross_entropy((logits - asked) / 0.2, labels[PARTNER], reduction="none")
+    name = "one" if side == "a" else "two"
+    mixture = Mixture({name: replace(PLAN, side=side)}, {name: MIXED})
+    paid = pay_mixed(recipe, replace(BATCH, companion=network), mixture)
+    assert total(paid) == pytest.approx(float((LAM * each + (1 - LAM) * other).mean()), abs=1e-10)
 
 
 def test_a_soft_target_in_a_softmax_is_mixup_with_margins():
