@@ -118,7 +118,9 @@ def who_is_pushed(s: Scene) -> None:
     """Share of the push by share of the pairs."""
     ranks = s.now.push
     hardest = sum(ranks.share[:2])
-    if LOSSES.of(s.recipe.loss).claims.pushes is not True and ranks.silent:
+    if s.now.by_motion and ranks.silent:
+        sentence = f"No {words.negatives('negative', 'bar')} comes apart in one small step: all come together."
+    elif LOSSES.of(s.recipe.loss).claims.pushes is not True and ranks.silent:
         sentence = f"This loss knows no {words.negatives('negatives', 'bar')}: nobody is pushed away."
     elif ranks.silent:
         sentence = f"No {words.negatives('negative', 'bar')} is pushed: every one is far enough away."
