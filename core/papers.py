@@ -31,6 +31,10 @@ class Paper(Params):
 
     `confidence` says where its formulas come from, `golden` which files of the tests hold its numbers, `missing` what
     of it does not run yet, `open` where it is seen at work, `note` what a reader should know beside its claim.
+
+    Where the claim shows there, on one batch or in one short run, `look` says what to look at and which number tells
+    it, and `control` changes the link to the picture without what the paper brings; it is empty where both stand on
+    one page. `weak` says what of the claim does not show at this scale.
     """
 
     number: int
@@ -46,6 +50,9 @@ class Paper(Params):
     golden: tuple[str, ...]
     missing: tuple[str, ...]
     open: Place
+    look: str = ""
+    control: dict[str, str] = Field(default_factory=dict)
+    weak: str = ""
     note: str
 
     @property
@@ -68,8 +75,8 @@ class Paper(Params):
 
     def answers(self, words: str) -> bool:
         """Whether all these words occur in what is known of it."""
-        parts = (self.id, self.title, self.reference, self.claim, self.note, *self.kinds, *self.missing)
-        said = " ".join([*parts, *(entry.title for _, entry in self.pieces)]).lower()
+        parts = (self.id, self.title, self.reference, self.claim, self.look, self.weak, self.note, *self.kinds)
+        said = " ".join([*parts, *self.missing, *(entry.title for _, entry in self.pieces)]).lower()
         return all(word in said for word in words.lower().split())
 
 

@@ -57,6 +57,8 @@ if needs_schema or "view" in st.session_state:
     view()
     write_link()
     refusals()
+    if view().papers.shown:
+        importlib.import_module("dashboard.paper_view").line(page.url_path)
 page.run()
 
 

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from core.addresses import read
 from core.papers import Paper, State
 from core.registry import Entry
-from dashboard.link import change, replace, view
+from dashboard.link import change
+from dashboard.paper_view import opened
 
 CHIP = {
     "runs": ":green-badge[:material/check: runs]",
@@ -28,10 +28,6 @@ def clear() -> None:
         change(f"papers.{name}", text)
 
 
-def _open(paper: Paper) -> None:
-    replace(read(paper.open.link, view())[0])
-
-
 def _what_runs(paper: Paper) -> str:
     by_kind: dict[str, list[Entry]] = {}
     for kind, entry in paper.pieces:
@@ -46,19 +42,21 @@ def _what_runs(paper: Paper) -> str:
 def row(paper: Paper) -> None:
     """The paper with its claim, what runs, and a button for each place where it can be seen."""
     note = f" *{paper.note}*" if paper.note else ""
+    weak = f" *{paper.weak}*" if paper.weak else ""
+    look = f"\n\n:material/visibility: {paper.look}{weak}" if paper.look else f"\n\n{weak.strip()}" if weak else ""
     with st.container(border=True, gap="xsmall"):
         st.markdown(
             f"**{paper.title}** {CHIP[paper.state]}  \n:small[{paper.reference} · `{paper.id}` · "
-            f"{', '.join(paper.kinds)} · {SOURCE[paper.confidence]}]\n\n{paper.claim}\n\n"
+            f"{', '.join(paper.kinds)} · {SOURCE[paper.confidence]}]\n\n{paper.claim}{look}\n\n"
             f":small[{_what_runs(paper)}{note}]"
         )
         if paper.pieces and paper.open.page:
             go = st.button(
-                "See it at work",
+                "See it" if paper.look else "See its parts at work",
                 icon=":material/arrow_forward:",
                 key=f"see_{paper.id}",
                 type="tertiary",
-                on_click=_open,
+                on_click=opened,
                 args=(paper,),
             )
             if go:

@@ -12,15 +12,15 @@ from core.loss_search import FAMILIES, WORDS
 from core.losses.registry import LOSSES
 from core.mixing.options import FixedRule
 from core.mixing.registry import MIXINGS
-from core.papers import KINDS
+from core.papers import KINDS, papers
 from core.params import Params
 from core.recipe import AnyLoss, AnyMixing, ListedLoss, Recipe
 
 if TYPE_CHECKING:
-    Family = Had = PaperKind = LossKey = str
+    Family = Had = PaperKind = PaperId = LossKey = str
 else:
     Family, Had, PaperKind = Literal[("all", *FAMILIES)], Literal[tuple(WORDS)], Literal[("all", *KINDS)]
-    LossKey = Literal[tuple(LOSSES.keys())]
+    PaperId, LossKey = Literal[("", *(paper.id for paper in papers()))], Literal[tuple(LOSSES.keys())]
 
 
 class Lane(Params):
@@ -134,6 +134,7 @@ class Papers(Params):
         "all", title="State", description="What of a paper runs here."
     )
     kind: PaperKind = Field("all", title="Kind", description="What a paper brings.")
+    shown: PaperId = Field("", title="Paper", description="Whose claim the open page shows; empty for none.")
 
 
 class Lab(Setting):
