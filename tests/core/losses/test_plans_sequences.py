@@ -13,6 +13,7 @@ from core.losses.pcl_sr import DualContrast, dual_contrast
 from core.losses.registry import LOSSES
 from core.losses.series_bound import SeriesBound, series_bound
 from core.losses.series_dcl import SeriesDCL, series_dcl
+from core.losses.w_mse import whitened
 from core.streams import stream
 from tests.core.losses.batches import example
 
@@ -30,6 +31,16 @@ def test_each_view_has_a_shuffle_of_its_own_unless_none_is_asked_for():
     assert torch.equal(orders, planned("whitenedcse", views=views)["channel_orders"])
     still = planned("whitenedcse", settings={"shuffle": False}, views=views)["channel_orders"]
     assert torch.equal(still, torch.arange(40).expand(3, 40))
+
+
+def test_every_partition_is_an_order_of_its_own_and_sub_batches_are_whitened_up_to_the_shrinkage():
+    views = torch.randn(2, 60, 4, generator=stream(0, "white"), dtype=torch.float64)
+    turns = planned("w_mse", settings={"partitions": 3}, views=views)["turns"]
+    assert torch.equal(turns.sort(dim=-1).values, torch.arange(60).expand(3, 60))
+    assert len(turns.unique(dim=0)) == 3
+    assert not torch.equal(turns, planned("w_mse", 1, {"partitions": 3}, views=views)["turns"])
+    for part in whitened(views.unflatten(1, (3, 20)), 0.001).flatten(0, 1):
+        assert_close(part.T.cov(), torch.eye(4, dtype=torch.float64), rtol=0, atol=5e-3)
 
 
 def test_windows_begin_where_all_of_them_still_fit():
