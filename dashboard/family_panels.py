@@ -110,7 +110,7 @@ def _row(key: str, other: str, name: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             icon = ":material/my_location:"
             st.button(name, key=f"choose_{other}", type="tertiary", icon=icon, on_click=choose, args=(other,))
-            to_losses(other, f"see_{other}", "")
+            to_losses(other, f"see_{other}", "Losses")
         if said := relation(key, other):
             st.markdown(f":small[{said}.]")
 

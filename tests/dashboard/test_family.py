@@ -15,6 +15,7 @@ from dashboard.family_panels import length
 from dashboard.family_view import title
 from tests.dashboard.apps import link_of, numbers_in, opened, seen, well
 
+pytestmark = pytest.mark.xdist_group("family")
 QUESTION = "Which losses do the same thing?"
 
 
@@ -22,6 +23,12 @@ QUESTION = "Which losses do the same thing?"
 def fresh() -> Iterator[None]:
     yield
     st.cache_resource.clear()
+
+
+@pytest.fixture
+def no_changes(monkeypatch) -> None:
+    """No change is looked for, which takes a second for each loss."""
+    monkeypatch.setattr(family_view, "changes", lambda key, others, setting: dict.fromkeys(others))
 
 
 @pytest.fixture
@@ -42,6 +49,7 @@ def said(app) -> str:
     return "\n".join(seen(app).texts)
 
 
+@pytest.mark.usefixtures("no_changes")
 def test_the_map_is_that_of_all_losses_and_says_how_far_it_can_be_trusted(charts):
     app = opened("family")
     found, columns = family("alike"), charts["family"].columns
@@ -55,6 +63,7 @@ def test_the_map_is_that_of_all_losses_and_says_how_far_it_can_be_trusted(charts
     assert f"nearest {', '.join(title(family_view.first(twin)) for twin in found.twins('info_nce'))}." in shown.alt
 
 
+@pytest.mark.usefixtures("no_changes")
 def test_twins_are_the_nearest_in_all_dimensions_with_the_words_of_the_registry(charts):
     app = opened("family", {"family.loss": "info_nce"})
     found, text = family("alike"), said(app)
@@ -72,6 +81,7 @@ def test_twins_are_the_nearest_in_all_dimensions_with_the_words_of_the_registry(
     assert any("CLIP = Pairwise CLIP" in button.label for button in app.button)
 
 
+@pytest.mark.usefixtures("no_changes")
 def test_equal_losses_are_called_the_same():
     app = opened("family", {"family.loss": "clip"})
     assert "**CLIP** does the same as Pairwise CLIP. Nearest other is " in said(app)
@@ -98,6 +108,7 @@ def test_the_change_that_makes_one_of_two_stands_there_with_its_distances(charts
     assert told[2] == sum(value < SAME for value in after)
 
 
+@pytest.mark.usefixtures("no_changes")
 def test_a_loss_is_chosen_by_name_by_a_twin_and_by_a_click(monkeypatch):
     app = opened("family")
     well(app.selectbox(key="family.loss").set_value("dcl").run())
@@ -110,6 +121,7 @@ def test_a_loss_is_chosen_by_name_by_a_twin_and_by_a_click(monkeypatch):
     assert link_of(app) == {"family.loss": "siglip"}
 
 
+@pytest.mark.usefixtures("no_changes")
 def test_a_twin_and_the_chosen_loss_open_on_losses():
     app = opened("family", {"family.loss": "dcl"})
     well(app.button(key="see_dclw").click().run())
@@ -120,6 +132,7 @@ def test_a_twin_and_the_chosen_loss_open_on_losses():
     assert link_of(app)["losses.open.kind"] == "dcl"
 
 
+@pytest.mark.usefixtures("no_changes")
 def test_the_card_of_a_loss_leads_to_its_place():
     app = opened("losses", {"losses.open": "triplet"})
     well(app.button(key="place_among_all").click().run())
@@ -139,6 +152,7 @@ def test_a_loss_without_a_place_says_why_and_all_of_them_are_counted(charts):
         assert f"({list(found.apart.values()).count(why)}): " in line
 
 
+@pytest.mark.usefixtures("no_changes")
 def test_each_at_its_own_temperature_is_another_map(charts):
     app = opened("family", {"family.loss": "clip", "family.setting": "own"})
     assert link_of(app) == {"family.loss": "clip", "family.setting": "own"}
@@ -149,14 +163,16 @@ def test_each_at_its_own_temperature_is_another_map(charts):
     assert charts["twins"].columns != own
 
 
+@pytest.mark.usefixtures("no_changes")
 def test_the_numbers_are_of_the_losses_and_of_nothing_else():
     first = seen(opened("family", {"family.loss": "dcl"}))
     st.cache_resource.clear()
     other = {"seed": "1", "loss.kind": "triplet", "data.kind": "circle", "losses.open": "clip"}
     assert seen(opened("family", {"family.loss": "dcl"} | other)) == first
-    assert seen(opened("family", {"family.loss": "dclw"})).panels != first.panels
+    assert seen(opened("family", {"family.loss": "supcon"})).panels != first.panels
 
 
+@pytest.mark.usefixtures("no_changes")
 def test_what_cannot_be_a_loss_is_named_and_the_default_stands():
     app = opened("family", {"family.loss": "nonsense"})
     assert "`family.loss=nonsense`" in app.warning[0].value

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.apps import SMALL
+from tests.e2e.conftest import until
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
@@ -113,4 +114,24 @@ def test_a_loss_that_play_cannot_train_says_what_is_missing(visit):
     page = visit("/losses", {"losses.open": "rerank_cl"})
     expect(page.get_by_text("Play cannot train it yet")).to_be_visible()
     expect(page.locator(".st-key-take")).to_have_count(0)
+    settled(page)
+
+
+def test_a_click_on_the_family_map_chooses_the_loss_under_it(visit):
+    page = visit("/family")
+    marks = page.locator(".st-key-c_family .scatterlayer .trace").nth(1).locator("path.point")
+    expect(marks.first).to_be_visible()
+    settled(page)
+
+    def hovered() -> int:
+        """The chart may still move under the hand while it takes its size."""
+        page.mouse.move(0, 0)
+        marks.first.hover(force=True)
+        return page.locator(".st-key-c_family .hovertext").count()
+
+    until(hovered)
+    page.mouse.down()
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"family\.loss=\w+"))
+    expect(page.get_by_text("○ InfoNCE", exact=True)).to_have_count(0)
     settled(page)

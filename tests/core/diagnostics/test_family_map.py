@@ -14,9 +14,11 @@ from core.diagnostics.loss_lens import cosines, moving, sample
 from core.diagnostics.synthetic import synthetic
 from core.losses.registry import LOSSES, LossEntry
 from core.paid import Paid, Term
+from core.runs.family import family
 from core.streams import stream
 from tests.core.diagnostics.clouds import unit
 
+pytestmark = pytest.mark.xdist_group("family")  # the map of all losses is measured once for all
 FEW = ("alignment", "clip", "core_tuning", "dcl", "info_nce", "moco", "nt_xent", "pairwise_clip", "supcon", "triplet")
 SINGLE = "each pair a class of its own"
 
@@ -51,7 +53,7 @@ def few() -> FamilyMap:
 
 @pytest.fixture(scope="module")
 def whole() -> FamilyMap:
-    return fm.every_loss("alike")
+    return family("alike")
 
 
 EQUAL = [
