@@ -1,4 +1,7 @@
-"""The commands of `python -m core`: train, inspect, experiment, resume, runs, catalogue, work, arm, demo, layout."""
+"""The commands of `python -m core`: train, inspect, experiment, poisoning, calibration, resume, runs, catalogue.
+
+The app's own: work, arm, demo, layout.
+"""
 
 import argparse
 import io
@@ -18,7 +21,7 @@ EXAMPLE = "python -m core train --data emoji --loss.kind clip --loss.temperature
 def main(words: Sequence[str]) -> int:
     parser = _parser()
     known, rest = parser.parse_known_args(words)
-    if rest and known.command not in ("train", "experiment"):
+    if rest and known.command not in ("train", "experiment", "poisoning"):
         parser.error(f"unrecognised: {rest[0]}; see python -m core {known.command} --help")
     try:
         return COMMANDS[known.command](known, rest)
@@ -65,6 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     experiment.add_argument(
         "--accept-terms", action="store_true", help="fetch MovieLens-100k, its terms being accepted"
     )
+    poisoning = commands.add_parser(
+        "poisoning",
+        help="measure how a loss treats a few marked images, on built-in digits",
+        epilog="Also --loss.kind and its settings, --seeds, --steps, --epsilon and --share, each with a value.",
+        allow_abbrev=False,
+    )
+    calibration = commands.add_parser(
+        "calibration", help="measure what calibrating class Gaussians mends, on built-in digits", allow_abbrev=False
+    )
+    for command in (poisoning, calibration):
+        command.add_argument("--out", type=Path, help="JSON file to keep the numbers of every seed in")
     arm = commands.add_parser("arm", help="work on one arm of an experiment, as it does", allow_abbrev=False)
     arm.add_argument("folder", type=Path)
     arm.add_argument("key")
@@ -182,6 +196,34 @@ def _experiment(known: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _poisoning(known: argparse.Namespace, rest: list[str]) -> int:
+    """Probe a loss with a progress bar on standard error; the last line of standard output is the outcome."""
+    from tqdm import tqdm
+
+    from core.experiments.poisoning import asked, keep, probe, summary
+
+    p = asked(_flags(rest))
+    found = [probe(p, seed) for seed in tqdm(range(p.seeds), unit="seed", file=sys.stderr)]
+    if known.out:
+        keep(known.out, p, found)
+    print(json.dumps(summary(p, found)))
+    return 0
+
+
+def _calibration(known: argparse.Namespace, rest: list[str]) -> int:
+    from core.experiments.calibration import survey
+    from core.runs.folder import write_json
+
+    found = survey()
+    if known.out:
+        try:
+            write_json(known.out, found)
+        except OSError as error:
+            raise Refusal(f"{known.out} cannot be written ({error.strerror}); name a new file with --out") from error
+    print(json.dumps(found))
+    return 0
+
+
 def _arm(known: argparse.Namespace, rest: list[str]) -> int:
     from core.experiments.worker import work
 
@@ -247,6 +289,8 @@ COMMANDS = {
     "train": _train,
     "inspect": _inspect,
     "experiment": _experiment,
+    "poisoning": _poisoning,
+    "calibration": _calibration,
     "arm": _arm,
     "resume": _resume,
     "work": _work,

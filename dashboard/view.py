@@ -192,8 +192,8 @@ class Missing(Params):
 class Evidence(Params):
     """Which claim is looked at, and which arm is held against its controls."""
 
-    task: Literal["retrieval", "recommender", "missing"] = Field(
-        "missing", title="Claim", description="Which of the three claims of the paper."
+    task: Literal["retrieval", "recommender", "missing", "calibration", "poisoning"] = Field(
+        "missing", title="Claim", description="Which of the three claims of DMM, or of two other papers."
     )
     data: Literal["mfeat", "emoji"] = Field("mfeat", title="Data", description="What the claim was tested on here.")
     arm: Literal[
@@ -201,6 +201,9 @@ class Evidence(Params):
     ] = Field("dmm", title="Held against its controls", description="Which way of training is compared.")
     source: Literal["shipped", "yours"] = Field(
         "shipped", title="Results", description="Of the files that come along, or of your own run of the experiment."
+    )
+    noise: Literal["0.0", "0.2", "0.4"] = Field(
+        "0.2", title="Wrong labels", description="Share of the labels that are drawn anew, for the calibration."
     )
 
 

@@ -1,4 +1,4 @@
-"""Evidence: which claims of DMM hold, by the authors' own numbers and by ours?"""
+"""Evidence: which claims hold, of DMM by the authors' own numbers and ours, and of two other papers by a probe?"""
 
 import streamlit as st
 
@@ -8,10 +8,15 @@ from core.refusal import Refusal
 from dashboard import evidence_panels as panels
 from dashboard.controls import knob
 from dashboard.evidence import Results, challengers, results_of, title_of
+from dashboard.evidence_probes import PROBES
 from dashboard.evidence_run import run_here
 from dashboard.link import change, replace, view
 
-TASKS = {"retrieval": "find across", "recommender": "recommend", "missing": "do without"}
+TASKS = {
+    "retrieval": "find across", "recommender": "recommend", "missing": "do without",
+    "calibration": "RCal: mend labels", "poisoning": "BLTO: resist poison",
+}  # fmt: skip
+NOISES = {"0.0": "none", "0.2": "20%", "0.4": "40%"}
 SETS = {"mfeat": "digits", "emoji": "emoji"}
 THEIRS = {
     "retrieval": panels.their_retrieval,
@@ -37,6 +42,10 @@ def held(results: Results) -> str:
 def controls() -> None:
     with st.container(horizontal=True, gap="small"):
         knob("evidence.task", names=TASKS, width=240)
+        if view().evidence.task in PROBES:
+            if view().evidence.task == "calibration":
+                knob("evidence.noise", names=NOISES)
+            return
         if view().evidence.task != "recommender":
             knob("evidence.data", names=SETS)
         knob("evidence.source")
@@ -59,6 +68,9 @@ def open_on_play(results: Results, arm: str) -> None:
 def page() -> None:
     controls()
     task, data = chosen()
+    if task in PROBES:
+        PROBES[task]()
+        return
     results = results_of(task, data, view().evidence.source)
     arm = held(results)
     panels.claim(task, results, arm)
@@ -76,5 +88,5 @@ def page() -> None:
     panels.discrepancies()
 
 
-st.subheader("Which claims of DMM hold?")
+st.subheader("Which claims hold?")
 page()

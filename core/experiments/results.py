@@ -35,9 +35,7 @@ def assemble(task: Task, asked: Experiment, reports: Mapping[str, Mapping[str, A
         "title": task.title,
         "data": asked.data,
         "note": task.note(recipe),
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": versions(),
-        "code": code_version(),
+        **provenance(),
         "data_digest": task.digest(recipe),
         "sizes": task.sizes(recipe),
         "asked": asked.model_dump(mode="json") | {"ratings": ""},
@@ -56,6 +54,11 @@ def assemble(task: Task, asked: Experiment, reports: Mapping[str, Mapping[str, A
 def _plain(recipe: Any) -> dict[str, Any]:
     plain = recipe.model_dump(mode="json")
     return {name: value for name, value in plain.items() if name != "ratings"}
+
+
+def provenance() -> dict[str, Any]:
+    """When results were made, with which versions, and by which code."""
+    return {"date": datetime.now(UTC).date().isoformat(), "versions": versions(), "code": code_version()}
 
 
 def versions() -> dict[str, str]:

@@ -23,7 +23,7 @@ from dashboard.words import number, signed
 from tests.core.experiments.tiny import hand, task
 from tests.dashboard.apps import link_of, opened, seen, well
 
-RESULTS = sorted((ROOT / "assets" / "results").glob("*.json"))
+RESULTS = sorted(file for task in tasks() for file in (ROOT / "assets" / "results").glob(f"{task}-*.json"))
 LEVELS = {"base": 0.70, "twice": 0.72, "dmm": 0.71, "dmm_each": 0.75}
 YOURS = {"evidence.source": "yours"}
 
@@ -119,7 +119,7 @@ def test_another_arm_is_another_difference_and_the_knob_is_in_the_link():
     assert seen(first).panels["c_controls"].numbers != seen(other).panels["c_controls"].numbers
     assert "DMM, λ per sample reaches" in words_of(other)
     assert link_of(other)["evidence.arm"] == "dmm_each"
-    choice = next(each for each in other.segmented_control if each.key == "evidence.task")
+    choice = next(each for each in other.selectbox if each.key == "evidence.task")
     well(choice.set_value("retrieval").run())
     assert link_of(other)["evidence.task"] == "retrieval"
 

@@ -54,6 +54,7 @@ EXAMPLES: Mapping[str, Callable[[], Any]] = {
     "test_labels": labels,
     "sequence": lambda: unit(N, 5, 1, torch.float64).unflatten(0, (3, 4)),
     "mask": lambda: torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0], [1, 1, 1, 0]]).bool(),
+    "marked": lambda: clouds(4),
     "layout": lambda: clouds(1)[:, :2],
     "predicted": lambda: normal(N),
     "truth": lambda: normal(N, seed=1),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dashboard.charts import theme
+from dashboard.charts.beside import beside
 from dashboard.charts.chart import Chart
 from dashboard.charts.distributions import LIFT, distributions
 from dashboard.charts.evidence import differences
@@ -41,12 +42,15 @@ def draw() -> dict[str, Chart]:
         "subsets": subsets(["image", "name"], PRESENT, both()),
         "one method": subsets(["image", "name"], PRESENT, {"only": both()["aligned"]}),
         "drop": drop_curve(rates, both(), chance=0.1),
+        "beside": beside(
+            ["a", "b"], {"raw": [(2, 1, 3), (5, 4, 6)], "lof": [(1, 0, 2), (3, 2, 4)]}, x_title="distance"
+        ),
         "forest": differences(["a", "b"], [2, 0.5], [1, -0.5], [3, 1.5]),
         "distributions": distributions(np.linspace(-1, 1, 9), {"A": one, "B": one | {"mixed": np.eye(9)[5]}}),
     }
 
 
-@pytest.fixture(params=["subsets", "one method", "drop", "forest", "distributions"])
+@pytest.fixture(params=["subsets", "one method", "drop", "beside", "forest", "distributions"])
 def chart(request) -> Chart:
     return draw()[request.param]
 
@@ -100,6 +104,19 @@ def test_an_interval_around_zero_is_not_sure():
     chart = draw()["forest"]
     assert [(r["name"], r["sure"]) for r in rows(chart, "sure")] == [("a", True), ("b", False)]
     assert "1 leave zero out" in chart.alt
+
+
+def test_ways_stand_beside_each_other_in_their_order():
+    chart = draw()["beside"]
+    assert [(r["name"], r["way"], r["mean"]) for r in rows(chart, "high")] == [
+        ("a", "raw", 2),
+        ("b", "raw", 5),
+        ("a", "lof", 1),
+        ("b", "lof", 3),
+    ]
+    assert chart.alt == "2 rows of distance; a: raw 2.0, lof 1.0."
+    marks = [layer["mark"] for layer in chart.spec.to_dict()["layer"] if layer["mark"]["type"] == "point"]
+    assert [(mark["shape"], mark["filled"]) for mark in marks] == [("circle", False), ("circle", True)]
 
 
 def test_distributions_are_equally_high_one_below_the_other():
