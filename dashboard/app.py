@@ -13,8 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-for variable, value in importlib.import_module("core.environment").ONE_THREAD.items():
+here = importlib.import_module("core.environment")
+for variable, value in here.ONE_THREAD.items():
     os.environ.setdefault(variable, value)
+if st.get_option("server.address") != here.THIS_MACHINE:
+    os.environ.pop(here.PASTE, None)  # what is typed runs here, so that nobody else may type
 
 ABOUT = """**Pushpull**, a laboratory for contrastive losses.
 
@@ -36,7 +39,7 @@ OTHERS = [
         ("play", "Play"),
         ("losses", "Losses"),
         ("family", "Family"),
-        ("paste", "Your own"),
+        ("paste", "Paste"),
         ("scores", "Scores"),
         ("gradients", "Gradients"),
         ("margins", "Margins"),

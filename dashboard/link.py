@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from core.addresses import Refused, flatten, read
+from core.pasted.kept import missing
 from core.runs.demo import first_link, presets
 from dashboard.view import View
 
@@ -31,11 +32,24 @@ def open_link() -> None:
     flat = dict(st.query_params)
     version = flat.pop("v", VERSION)
     if version == VERSION:
+        flat, strange = without_strangers(flat)
         st.session_state["view"], refused = read(flat, DEFAULT)
+        refused += strange
     else:
         seen = Refused("v", version, f"expected {VERSION}; this link is of another version, and all of it was ignored")
         st.session_state["view"], refused = DEFAULT, [seen]
     st.session_state["refused"] = refused
+
+
+def without_strangers(flat: Mapping[str, str]) -> tuple[dict[str, str], list[Refused]]:
+    """A link without the losses of somebody's own that this machine does not hold, or may not run, and their names."""
+    kept, refused = dict(flat), []
+    for place in ("loss.code", "lane.loss.code", "paste.code"):
+        code = kept.get(place, "")
+        if code and (why := missing(code)):
+            kept = {name: text for name, text in kept.items() if not name.startswith(place.removesuffix("code"))}
+            refused.append(Refused(place, code, why))
+    return kept, refused
 
 
 def change(address: str, text: str) -> list[Refused]:

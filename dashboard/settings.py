@@ -7,26 +7,32 @@ import streamlit as st
 from core.addresses import knobs, spell
 from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
+from core.params import Params
+from core.pasted import kept
+from core.pasted.entry import Pasted
 from core.recipe import Recipe
 from core.refusal import Refusal
 from core.runs.demo import presets
 from core.runs.fit import offered
-from dashboard.controls import WIDTH, knob
+from dashboard.controls import WIDTH, knob, option
 from dashboard.lab import data_of
 from dashboard.link import change, on_data, replace, view
 from dashboard.view import View
 
-FRONT = ("loss.temperature", "loss.margin", "mixing.margin")
-LOSS_NAMES = {entry.key: entry.title for entry in LOSSES}
+FRONT = ("loss.temperature", "loss.margin", "loss.code", "mixing.margin")
+LOSS_NAMES = {Pasted().kind: "Your own", **{entry.key: entry.title for entry in LOSSES}}
 METHOD_NAMES = {entry.key: entry.title for entry in METHODS}
 DATA = {preset["title"]: preset["link"] for preset in presets()["data"]}
 
 
+def name_of(loss: Params) -> str:
+    """What a loss is called: its title, or what its owner calls it."""
+    return kept.name_of(loss.code) if isinstance(loss, Pasted) else LOSS_NAMES[getattr(loss, "kind")]  # noqa: B009
+
+
 def lane_names(first: Recipe, second: Recipe) -> tuple[str, str]:
     """What two lanes are called: loss and mixing, and where these are the same, the first setting that differs."""
-    names = [
-        LOSS_NAMES[recipe.loss.kind] + (" + DMM" if recipe.mixing.kind == "dmm" else "") for recipe in (first, second)
-    ]
+    names = [name_of(recipe.loss) + (" + DMM" if recipe.mixing.kind == "dmm" else "") for recipe in (first, second)]
     if names[0] != names[1]:
         return names[0], names[1]
     for part in ("loss", "mixing"):
@@ -73,6 +79,16 @@ def losses(recipe: Recipe) -> list[str]:
         return LOSSES.keys()
 
 
+def own_loss(address: str, code: str) -> None:
+    """Which of the losses of your own; the one that was kept last, where none is chosen."""
+    names = kept.listed() if kept.switched_on() else {}
+    if not code and names:
+        code = next(iter(names))
+        change(address, code)
+    if names:
+        option(address, "Your own loss", list(names | {code: kept.name_of(code)}), code, names=names)
+
+
 def controls(prefix: str = "") -> None:
     """Loss, mixing and the knobs of the loss, of the first lane or, with a prefix, of the second."""
     knob(f"{prefix}loss", names=LOSS_NAMES, options=losses(view().second() if prefix else view().recipe()))
@@ -81,6 +97,8 @@ def controls(prefix: str = "") -> None:
     mix(prefix)
     holder = view().lane if prefix else view()
     fields = type(holder.loss).model_fields
+    if isinstance(holder.loss, Pasted):
+        own_loss(f"{prefix}loss.code", holder.loss.code)
     if "temperature" in fields:
         knob(f"{prefix}loss.temperature")
     if holder.mixing.kind == "dmm" and holder.mixing.margin is not None:

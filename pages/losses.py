@@ -2,19 +2,15 @@
 
 import streamlit as st
 
-from core.diagnostics.loss_lens import Sample
-from core.params import Params
 from core.refusal import Refusal
 from dashboard import loss_card as card
-from dashboard import loss_panels as panels
 from dashboard.controls import knob
 from dashboard.link import view, write_link
+from dashboard.loss_charts import charts, prepare
 from dashboard.loss_finder import finder
-from dashboard.loss_view import Look, along, look, marks, sample_of, surface
+from dashboard.loss_view import Look, sample_of
 from dashboard.panel import forget, numbers
-from dashboard.sections import sections
 
-PARTS = {"push": "Who takes the push?", "price": "What is cheap, what is dear?"}
 PROMISE = (
     "A contrastive loss pulls what belongs together and pushes the rest apart. Choose one, and see **which pairs it "
     "moves, and how hard**."
@@ -43,39 +39,6 @@ def knobs(seen: Look | None) -> None:
         knob("losses.closeness", disabled=not moving)
         knob("losses.n")
         knob("losses.weight", disabled=not moving or (seen is not None and seen.kind != "force"))
-
-
-def charts(p: Params, s: Sample, seen: Look) -> None:
-    """The open loss on its batch."""
-    now = view().losses
-    left, right = st.columns([6, 5], gap="large")
-    with left:
-        panels.microscope(p, seen, now.weight)
-    with right:
-        panels.curves(p, s, now.anchor)
-    part, place = sections("losses.part", PARTS)
-    with place:
-        if part == "push":
-            parts = (panels.by_rank, panels.effective, panels.balance)
-            for column, draw in zip(st.columns(3, gap="large"), parts, strict=True):
-                with column:
-                    draw(seen)
-            return
-        left, right = st.columns([6, 5], gap="large")
-        with left:
-            panels.price(p, s, now.anchor, now.surface)
-        with right:
-            panels.scale_marks(p, s)
-
-
-def prepare(p: Params, s: Sample) -> Look:
-    """Compute all that is shown before any of it is drawn, so that the browser draws it in one go."""
-    now = view().losses
-    along(p, s, now.anchor)
-    if now.part == "price":
-        surface(p, s, now.anchor, now.surface)
-        marks(p, s)
-    return look(p, s)
 
 
 @st.fragment

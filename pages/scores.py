@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from core.refusal import Refusal
 from core.runs.folder import RunFolder
 from dashboard import transport, words
 from dashboard.charts.bands import bands
@@ -88,13 +89,8 @@ def side_by_side(named: dict[str, ScoresAt]) -> None:
     show("hills", "How much do the hills overlap?", sentence, chart, why=why)
 
 
-st.subheader("How alike are pairs and non-pairs?")
-with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-    run = pick(started)
-    others = beside(run) if run else []
-if run is None:
-    teach()
-else:
+def look(run: RunFolder, others: Sequence[RunFolder]) -> None:
+    """The slider of a run, and its scores at that step and over time."""
     steps = transport.recorded(run)
     transport.slider(steps, run.status().steps)
     at = transport.cursor(steps)
@@ -110,3 +106,16 @@ else:
             theirs = [step for step in transport.recorded(other) if step <= at] or transport.recorded(other)[:1]
             named[label(other)] = scores_along(other, theirs[-1:])[0]
         side_by_side(named)
+
+
+st.subheader("How alike are pairs and non-pairs?")
+with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+    run = pick(started)
+    others = beside(run) if run else []
+if run is None:
+    teach()
+else:
+    try:
+        look(run, others)
+    except Refusal as error:
+        st.error(str(error))

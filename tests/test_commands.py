@@ -16,7 +16,7 @@ import tests.__main__ as tests_command
 from core import environment
 from core.__main__ import main
 from core.catalogue import REGISTRIES, catalogue
-from core.environment import ROOT, fingerprint
+from core.environment import PASTE, ROOT, fingerprint
 from core.recipe import Recipe
 from core.runs.folder import RunFolder, runs_home
 
@@ -319,11 +319,11 @@ def test_the_two_commands_start_on_a_bare_python(command):
     assert "streamlit" not in done.stdout
 
 
-def test_help_names_the_three_arguments():
+def test_help_names_the_arguments():
     done = subprocess.run(
         [sys.executable, "-S", "-E", "-m", "dashboard", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert all(flag in done.stdout for flag in ("--host", "--port", "--no-browser"))
+    assert all(flag in done.stdout for flag in ("--host", "--port", "--no-browser", "--paste"))
 
 
 @pytest.fixture
@@ -334,7 +334,11 @@ def started(monkeypatch) -> Callable[..., list[str]]:
         commands: list[list[str]] = []
         monkeypatch.setattr(sys, "argv", ["dashboard", *line])
         monkeypatch.setattr(dashboard_command, "ensure", lambda requirements: Path("python"))
-        monkeypatch.setattr(dashboard_command, "hand_over", lambda command: commands.append(list(map(str, command))))
+        monkeypatch.setattr(
+            dashboard_command,
+            "hand_over",
+            lambda command, **more: commands.append([*map(str, command), *(f"{k}={v}" for k, v in more.items())]),
+        )
         dashboard_command.main()
         return commands[0]
 
@@ -353,6 +357,21 @@ def test_the_dashboard_listens_on_this_machine_and_opens_a_browser_unless_told_o
     asked = started("--no-browser", "--port", "8599", "--host", "0.0.0.0")
     assert (option(asked, "server.address"), option(asked, "server.headless")) == ("0.0.0.0", "true")
     assert option(asked, "server.port") == "8599"
+
+
+def test_losses_are_pasted_only_where_that_is_asked_for_and_nobody_else_listens(started, monkeypatch, capsys):
+    monkeypatch.setenv(PASTE, "on")
+    assert [word for word in started() if PASTE in word] == []
+    assert PASTE not in os.environ
+    asked = started("--paste")
+    assert asked[-1] == f"{PASTE}=on"
+    assert option(asked, "server.address") == "127.0.0.1"
+    assert (option(asked, "server.enableCORS"), option(asked, "server.enableXsrfProtection")) == ("true", "true")
+    for host in ("0.0.0.0", "localhost", "192.168.0.7"):
+        with pytest.raises(SystemExit) as end:
+            started("--paste", "--host", host)
+        assert end.value.code == 2
+        assert f"--host {host} lets others type; expected 127.0.0.1" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("line", [["--port", "many"], ["--bogus"], ["extra"]])

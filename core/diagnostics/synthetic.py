@@ -93,8 +93,10 @@ def of_pairs_alone(p: Params) -> bool:
 
 
 def losses_of_pairs(p: Params) -> list[str]:
-    """The losses, by key, that a batch of pairs suffices, and that of `p`."""
-    return [entry.key for entry in LOSSES if entry.key == LOSSES.of(p).key or of_pairs_alone(entry.params())]
+    """The losses, by key, that a batch of pairs suffices, and that of `p`, first where no list names it."""
+    own = LOSSES.of(p).key
+    found = [entry.key for entry in LOSSES if entry.key == own or of_pairs_alone(entry.params())]
+    return found if own in found else [own, *found]
 
 
 def check_of_pairs(p: Params) -> None:

@@ -14,7 +14,7 @@ from core.home import home
 from core.pasted.source import Source, key_of, read
 from core.refusal import Refusal
 
-DESK, LONGEST = 16, 40
+DESK, LONGEST, KEY = 16, 40, r"[0-9a-f]{64}"
 _desk: "OrderedDict[str, Source]" = OrderedDict()
 
 
@@ -49,7 +49,7 @@ def keep(source: Source, name: str) -> str:
 
 def listed() -> dict[str, str]:
     """Key -> name of what is kept, the newest first."""
-    files = [file for file in _folder().glob("*.py") if re.fullmatch(r"[0-9a-f]{64}", file.stem)]
+    files = [file for file in _folder().glob("*.py") if re.fullmatch(KEY, file.stem)]
     return {file.stem: name_of(file.stem) for file in sorted(files, key=lambda f: f.stat().st_mtime, reverse=True)}
 
 
@@ -74,7 +74,7 @@ def missing(key: str) -> str:
         return f"Your own losses are switched off; expected the app to be started so: {PASTE_LINE}"
     if not key:
         return "No loss of your own is chosen; expected one that is kept here: choose it, or keep one first"
-    if key not in _desk and not _file(key).is_file():
+    if key not in _desk and not (re.fullmatch(KEY, key) and _file(key).is_file()):
         return f"The loss {key[:8]} is not kept on this machine; expected its text: paste it again and keep it"
     return ""
 

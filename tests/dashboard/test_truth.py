@@ -70,6 +70,7 @@ SAME: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "forged": LAB,
     },
     "losses": {"untrained": LENSED, "another loss": LENSED, "forged": LENSED},
+    "paste": {"untrained": LENSED, "another loss": LENSED, "forged": LENSED},
     "losses-price": {"untrained": PRICED, "another loss": PRICED, "forged": PRICED},
     "margins": {
         "untrained": SCENE | LENS | PLANS,
