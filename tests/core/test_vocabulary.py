@@ -14,7 +14,8 @@ DESIGN = {
 EMBEDDINGS = (
     "a", "b", "views", "modalities", "joint", "context", "other_context", "heads", "negatives", "bank", "teacher",
     "sequence", "bags", "other_bags", "tags", "proxies",
-    "augmented", "other_augmented", "other_heads", "fixed", "fixed_views", "memory", "projections", "teacher_views",
+    "predicted", "other_predicted",
+    "augmented", "other_augmented", "other_heads", "fixed", "other_fixed", "fixed_views", "memory", "projections", "teacher_views",
     "other_teacher", "other_bank", "parts", "other_parts", "other_sequence",
 )  # fmt: skip
 SHARES = ("margin", "gate", "node_weight")
@@ -63,11 +64,11 @@ def test_sizes_may_be_chosen(name: str):
 
 
 @pytest.mark.parametrize("name", EMBEDDINGS)
-def test_embeddings_are_unit_vectors_but_for_members_which_have_any_length(name: str):
+def test_embeddings_are_unit_vectors_but_for_members_and_predictions_which_have_any_length(name: str):
     assert VOCABULARY[name].meaning.startswith("embedding")
     norms = made(name).norm(dim=-1)
     if VOCABULARY[name].meaning.endswith("of any length"):
-        assert name in ("bags", "other_bags", "tags")
+        assert name in ("bags", "other_bags", "tags", "predicted", "other_predicted")
         assert norms.min() < 0.9 * norms.max()
         return
     torch.testing.assert_close(norms, torch.ones_like(norms))
