@@ -14,8 +14,8 @@ DESIGN = {
 EMBEDDINGS = (
     "a", "b", "views", "modalities", "joint", "context", "other_context", "heads", "negatives", "bank", "teacher",
     "sequence", "bags", "other_bags", "tags", "proxies",
-    "predicted", "other_predicted",
-    "augmented", "other_augmented", "other_heads", "fixed", "other_fixed", "fixed_views", "memory", "projections", "teacher_views",
+    "predicted", "other_predicted", "other_fixed",
+    "augmented", "other_augmented", "other_heads", "fixed", "fixed_views", "memory", "projections", "teacher_views",
     "other_teacher", "other_bank", "parts", "other_parts", "other_sequence",
 )  # fmt: skip
 SHARES = ("margin", "gate", "node_weight")
