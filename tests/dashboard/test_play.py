@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import ElementTree
 
 from core.addresses import read
-from core.losses.registry import LOSSES
+from core.losses.registry import LOSSES, LossEntry
 from core.methods.registry import METHODS
 from core.runs import launch
 from core.runs.demo import presets
@@ -69,6 +69,11 @@ def numbers_of(app: AppTest, key: str) -> list[float]:
     return numbers_in(seen(app).panels[key].sentence)
 
 
+def made_from_pairs(entry: LossEntry) -> bool:
+    """Whether its companion makes the rest of what it needs from pairs and classes."""
+    return bool(entry.made) and set(entry.needed_of_a_run) <= {"a", "b", "labels"}
+
+
 @pytest.mark.parametrize(("loss", "lacks"), [("gmc", "joint"), ("coot", "bags"), ("cycle", "bags")])
 def test_a_loss_that_needs_more_than_the_data_has_is_refused_in_words(loss, lacks):
     app = opened("play", SMALL | {"loss.kind": loss})
@@ -77,7 +82,7 @@ def test_a_loss_that_needs_more_than_the_data_has_is_refused_in_words(loss, lack
     assert f"needs {lacks}" in error.value
 
 
-@pytest.mark.parametrize("loss", [entry.key for entry in LOSSES if entry.pairwise or "joint" in entry.inputs])
+@pytest.mark.parametrize("loss", [e.key for e in LOSSES if e.pairwise or "joint" in e.inputs or made_from_pairs(e)])
 def test_every_loss_renders_before_and_after_its_training(loss):
     link = SMALL | {"loss.kind": loss} | ({"encoder.joint": "true"} if "joint" in LOSSES[loss].inputs else {})
     before = seen(opened("play", link))
