@@ -67,7 +67,8 @@ def sample(of: Any, s: Sample) -> dict[str, Tensor]:
 
     Embeddings of the items are relatives of one set of random anchors, in the order in which the loss asks for them:
     the anchors, their positives (the pairs of `synthetic`), then further ones. An input called other_x is near x,
-    where it has as many rows, and parts are near the item that they are of.
+    where it has as many rows, and parts are near the item that they are of. Where classes have centres, these are the
+    random ones, and the anchors stand at the chosen cosines to their own.
     """
     entry = of if isinstance(of, LossEntry) else LOSSES.of(of)
     pairs = synthetic(s.n, s.dim, s.closeness, s.spread, stream(s.seed, "pairs"))
@@ -98,6 +99,8 @@ def sample(of: Any, s: Sample) -> dict[str, Tensor]:
             taken += count
         else:
             given[name] = slot.make(stream(s.seed, "lens", name), sizes(s))
+    if "proxies" in given:
+        given["a"] = near(given["proxies"][given["labels"]], s, stream(s.seed, "lens", "a"))
     return given
 
 

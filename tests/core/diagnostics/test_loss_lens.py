@@ -53,6 +53,15 @@ def test_every_loss_is_handed_what_it_needs_and_pays_a_finite_amount(kind: str):
     assert all(torch.equal(given[name], again[name]) for name in given)
 
 
+@pytest.mark.parametrize("kind", [entry.key for entry in LOSSES if "proxies" in entry.needed])
+def test_items_stand_at_the_chosen_cosine_to_the_centre_of_their_class(kind: str):
+    for closeness in (0.2, 0.7):
+        seen = lens(params(kind), S._replace(closeness=closeness, spread=0))
+        (layer,) = seen.layers
+        own = layer.scores[layer.role == Role.POSITIVE]
+        torch.testing.assert_close(own, torch.full((S.n,), closeness, dtype=torch.float64))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_motion_is_what_a_small_step_does_to_every_cosine(kind: str):
     seen = lens(params(kind), S)
