@@ -56,7 +56,7 @@ def the_map(found: FamilyMap, now: Standing | None, setting: Setting) -> None:
         "direction counts, not the size. Distances are kept as well as two dimensions can (metric multidimensional "
         "scaling); the twins beside the map are the nearest in all dimensions, not on it. "
         + (f"Losses with a temperature all have {TEMPERATURE} here. " if setting == "alike" else "")
-        + "A loss of more than two views or modalities is handed as few as it takes.",
+        + "A loss of many views or modalities is handed as few as it takes, and a teacher has just copied its student.",
         rf"{FORMULA},\quad\text{{off by}}=\sqrt{{\frac{{\sum(\hat d-d)^2}}{{\sum d^2}}}}={found.stress:.2f}",
     )
     chart = family_chart(

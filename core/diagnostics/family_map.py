@@ -78,11 +78,22 @@ def _made(s: Sample) -> Batch:
     return synthetic(s.n, s.dim, s.closeness, s.spread, stream(s.seed, "pairs"))
 
 
+def _copied(given: Mapping[str, Tensor], pair: tuple[Side, Side]) -> dict[str, Tensor]:
+    """What is held fixed of the points, by name: each side where both are held, else the second; or all views."""
+    first, second = (side.of(given) for side in pair)
+    held = [name for name in given if VOCABULARY[name].constant and name not in (pair[0].name, pair[1].name)]
+    items = {name: first if f"other_{name}" in given else second for name in held if VOCABULARY[name].shape == "B D"}
+    whole = VOCABULARY[pair[0].name].shape
+    views = {name: given[pair[0].name] for name in held if VOCABULARY[name].shape == whole == "V B D"}
+    return {name: x for name, x in (items | views).items() if VOCABULARY[name].meaning.startswith("embedding")}
+
+
 def _handed(entry: LossEntry, s: Sample, single: bool) -> tuple[dict[str, Tensor], tuple[Side, ...]]:
     """The batch as the loss takes it, and the sides whose rows are the 2n points.
 
-    It is that of the lens, with as few views and modalities as the loss can do with. A loss of one set of items with
-    labels is handed all 2n as items. `single`: every pair is a class of its own.
+    It is that of the lens, with as few views and modalities as the loss can do with, and with a teacher that has just
+    copied its student. A loss of one set of items with labels is handed all 2n as items. `single`: every pair is a
+    class of its own.
 
     Raises:
         Apart: if it takes no such points, or cannot know which of them belong together.
@@ -95,8 +106,9 @@ def _handed(entry: LossEntry, s: Sample, single: bool) -> tuple[dict[str, Tensor
         raise Apart(NO_ITEMS)
     labels = torch.arange(s.n) if single else given.get("labels")
     if pair[0] != pair[1]:
+        given = given | _copied(given, pair) | ({} if labels is None or "labels" not in given else {"labels": labels})
         few = {name: x[: entry.fewest] for name, x in given.items() if VOCABULARY[name].shape.startswith(("V", "M"))}
-        return given | few | ({"labels": labels} if "labels" in given and labels is not None else {}), pair
+        return given | few, pair
     if labels is None or "labels" not in given:
         raise Apart(NO_PAIRS)
     made = _made(s)

@@ -71,6 +71,17 @@ EQUAL = [
     (("contrastive", {"margin": 0}), ("alignment", {})),
     (("ts_moco", {}), ("moco", {})),
     (("interclr", {"inter": 0}), ("moco", {})),
+    (("hiclr", {"follow": 0}), ("moco", {})),
+    (("mochi", {"pairs": 0, "own": 0}), ("moco", {})),
+    (("feature_transform", {"positives": "none", "negatives": False}), ("moco", {})),
+    (("m3col", {"chance": 0}), ("clip", {})),
+    (("n_pair", {"l2": 0}), ("info_nce", {"temperature": 1})),
+    (("debiased", {"tau_plus": 0}), ("nt_xent", {})),
+    (("hcl", {"beta": 0}), ("debiased", {})),
+    (("align_uniform", {"uniformity": 0}), ("alignment", {})),
+    (("arcface", {"margin": 0}), ("cosface", {"margin": 0})),
+    (("byol", {}), ("simsiam", {})),
+    (("byol", {"standardise": False}), ("alignment", {})),
 ]
 UNEQUAL = [
     (("clip", {}), ("info_nce", {})),
