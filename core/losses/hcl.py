@@ -26,7 +26,7 @@ class HCL(Params):
 @loss(
     HCL,
     title="Hard-negative contrastive (HCL, InfoNCE)",
-    source="Robinson et al. 2021, arXiv:2010.04592, eq. 4 and sec. 3; the gradient of the weights as in the released "
+    source="Robinson et al. 2021, arXiv:2010.04592, sec. 3; the gradient of the weights as in the released "
     "code; the margin is taken off the positive",
     origin="code",
     family="softmax",

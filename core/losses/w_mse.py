@@ -59,7 +59,7 @@ def _by_parts(x: Tensor, p: WMSE) -> Tensor:
 @loss(
     WMSE,
     title="W-MSE (whitening)",
-    source="Ermolov et al. 2021, arXiv:2007.06346, eq. 1, 4 and 6; partitions and shrinkage as in the released code",
+    source="Ermolov et al. 2021, arXiv:2007.06346, sec. 3; partitions and shrinkage as in the released code",
     origin="code",
     papers=("whitenedcse",),
     family="none",

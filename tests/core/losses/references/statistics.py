@@ -66,7 +66,7 @@ def solved(low: Matrix, x: Vector) -> Vector:
 
 
 def whitened(z: Matrix, shrink: float) -> Matrix:
-    """Ermolov et al. 2021, eq. 4, with the covariance shrunk to the identity, and made unit vectors."""
+    """Ermolov et al. 2021, sec. 3: whitened by Cholesky, with the covariance shrunk to the identity, and made unit vectors."""
     dims = columns(z)
     middle = [mean(x) for x in dims]
     shrunk = [
@@ -80,7 +80,7 @@ def whitened(z: Matrix, shrink: float) -> Matrix:
 
 
 def w_mse(given: Mapping[str, Any], p: Any) -> Slow:
-    """Ermolov et al. 2021, eq. 1 and 6: squared distances of whitened unit vectors, over pairs and partitions."""
+    """Ermolov et al. 2021, sec. 3: squared distances of whitened unit vectors, over pairs and partitions."""
     views, size = given["views"], len(given["views"][0])
     parts = max(1, size // p.size)
     tables: list[Matrix] = []
@@ -131,7 +131,7 @@ def align_uniform(given: Mapping[str, Any], p: Any) -> Slow:
 
 
 def debiased(given: Mapping[str, Any], p: Any) -> Slow:
-    """Chuang et al. 2020, eq. 8, and with beta Robinson et al. 2021, eq. 4: what true negatives would weigh."""
+    """Chuang et al. 2020, eq. 8, and with beta Robinson et al. 2021, sec. 3: what true negatives would weigh."""
     size, scores, roles = two_views(given)
     beta, tau = getattr(p, "beta", 0.0), p.temperature
     paid = []
