@@ -30,7 +30,21 @@ def test_calibration_shows_the_distances_of_its_file(noise: str):
         assert share(statistics.fmean(seed["accuracy"][way] for seed in seeds)) in found.sentence
         for per_class in zip(*(seed["distance"][way] for seed in seeds), strict=True):
             assert any(abs(statistics.fmean(per_class) - value) < 1e-9 for value in found.numbers)
+    untouched = evidence_probes.untouched(seeds)
+    assert (
+        (f"In classes of {max(untouched)} items or fewer nobody is left out." in found.sentence)
+        if untouched
+        else ("nobody is left out" not in found.sentence)
+    )
     assert ("worse" if noise == "0.0" else "better") in found.chip
+
+
+def test_untouched_are_the_smallest_classes_up_to_the_first_that_changes():
+    seeds = [
+        {"sizes": [9, 5, 3, 2], "distance": {"raw": [4, 3, 2, 1], "lof": lof}} for lof in ([4, 1, 2, 1], [4, 3, 2, 1])
+    ]
+    assert evidence_probes.untouched(seeds) == [2, 3]
+    assert evidence_probes.untouched(seeds[1:]) == [2, 3, 5, 9]
 
 
 def test_the_noise_is_a_knob_in_the_link():
