@@ -66,7 +66,7 @@ def solved(low: Matrix, x: Vector) -> Vector:
 
 
 def whitened(z: Matrix, shrink: float) -> Matrix:
-    """Ermolov et al. 2021, sec. 3: whitened by Cholesky, with the covariance shrunk to the identity, and made unit vectors."""
+    """Ermolov et al. 2021, sec. 3: by Cholesky, of a covariance shrunk to the identity; made unit vectors."""
     dims = columns(z)
     middle = [mean(x) for x in dims]
     shrunk = [
