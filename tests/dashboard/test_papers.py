@@ -1,5 +1,7 @@
 """Papers: every row stands there, the filters narrow, and what runs is one press away."""
 
+import re
+
 import pytest
 
 from core.papers import papers
@@ -56,3 +58,44 @@ def test_what_runs_opens_where_it_is_seen():
     well(app.button(key="see_dcl").click().run())
     assert link_of(app)["losses.open.kind"] == "dcl"
     assert any("How does a loss pull and push?" in text for text in seen(app).texts)
+
+
+def test_a_claim_names_its_paper_turns_to_its_control_and_back_and_is_put_away():
+    (paper,) = (paper for paper in papers() if paper.id == "dcl")
+
+    def told(app) -> str:
+        (text,) = (text for text in seen(app).texts if text.startswith("**Does the pull equal the push?**"))
+        return text
+
+    app = opened("papers", {"papers.find": "yeh"})
+    well(app.button(key="see_dcl").click().run())
+    link = link_of(app)
+    assert link == {"papers.find": "yeh", "papers.shown": "dcl", **paper.open.link}
+    app = opened("losses", link)
+    (line,) = (text for text in seen(app).texts if paper.look in text)
+    assert paper.title in line
+    assert paper.weak in line
+    pull = told(app)
+    well(app.button(key="paper_control").click().run())
+    assert link_of(app)["losses.open.kind"] == paper.control["losses.open.kind"]
+    assert told(app) != pull
+    assert any("its control" in text for text in seen(app).texts)
+    well(app.button(key="paper_claim").click().run())
+    assert (link_of(app), told(app)) == (link, pull)
+    well(app.button(key="paper_away").click().run())
+    assert link_of(app) == {name: text for name, text in link.items() if name != "papers.shown"}
+    assert not any(paper.look in text for text in seen(app).texts)
+
+
+def test_a_paper_is_named_on_its_own_page_alone():
+    (paper,) = (paper for paper in papers() if paper.id == "dcl")
+    assert not any(paper.look in text for text in seen(opened("gradients", {"papers.shown": "dcl"})).texts)
+
+
+@pytest.mark.parametrize("place", sorted({paper.open.page for paper in papers() if paper.look}))
+def test_the_panels_that_the_sentences_name_are_on_their_page(place):
+    told = [paper for paper in papers() if paper.look and paper.open.page == place]
+    texts = seen(opened(place, {**told[0].open.link, "papers.shown": told[0].id})).texts
+    named = {title for paper in told for title in re.findall(r"“([^”]+\?)”", paper.look)}
+    assert named
+    assert [title for title in named if not any(text.startswith(f"**{title}**") for text in texts)] == []
