@@ -1,6 +1,6 @@
 """The contract can be broken: a fault is planted for every check, and the check has to see it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 from unittest.mock import patch
@@ -10,8 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from core.losses.centres import Centres
 from core.losses.info_nce import InfoNCE
-from core.losses.registry import LOSSES, LossEntry
+from core.losses.registry import LOSSES, Companion, LossEntry
 from core.paid import Paid, Pairs, Term
 from tests.core.losses import contract
 from tests.core.losses.contract import CHECKS, Check
@@ -88,9 +89,28 @@ def takes_an_unknown_input(a: Tensor, b: Tensor, p: InfoNCE, *, colour: Tensor) 
     return LOSSES["info_nce"].call(a=a, b=b, p=p)
 
 
+class HeldCentres(Centres):
+    def forward(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"proxies": self.directions.detach() + 0 * self.directions}
+
+
+class DriftingCentres(Centres):
+    def forward(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        self.directions.data.mul_(1.1)
+        return super().forward(given)
+
+
+def with_centres(kind: type[Centres]) -> LossEntry:
+    """Proxy-NCA with a companion of another kind."""
+    return replace(
+        LOSSES["proxy_nca"], companion=Companion(lambda p, sizes: kind(sizes["P"], sizes["D"]), ("proxies",))
+    )
+
+
 PLANTED = [
     *((name, plant(fault)) for name, faults in FAULTS.items() for fault in faults),
     ("check_plan", replace(LOSSES["info_nce"], planned=("partner",), plan=lambda given, p, g: {})),
+    *(("check_companion", with_centres(kind)) for kind in (HeldCentres, DriftingCentres)),
     ("check_bounds", replace(LOSSES["info_nce"], params=Unbounded)),
     ("check_inputs", replace(LOSSES["info_nce"], call=takes_an_unknown_input)),
 ]
