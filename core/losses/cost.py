@@ -31,11 +31,11 @@ class CoST(Params):
     origin="code",
     papers=("ts_forecast",),
     family="softmax",
-    formula=r"\frac\alpha2\,\mathrm{mean}_f\big[\ell(|\hat z_{if}|,|\hat z'_{if}|)+"
-    r"\ell(\arg\hat z_{if},\arg\hat z'_{if})\big],\quad\hat z=\mathrm{rfft}_t\frac{z_{it}}{\|z_{it}\|},\ "
-    r"\ell=\text{NT-Xent}",
+    formula=r"\begin{aligned}&\frac\alpha2\,\mathrm{mean}_f\big[\ell(|\hat z_{if}|,|\hat z'_{if}|)+"
+    r"\ell(\arg\hat z_{if},\arg\hat z'_{if})\big],\\"
+    r"&\hat z_i=\mathrm{rfft}_t\,\frac{z_{it}}{\|z_{it}\|},\quad\ell=\text{NT-Xent at }\tau\end{aligned}",
     relations={
-        "ts_moco": "the other part: what it asks of the trend stands beside this",
+        "ts_moco": "of frequencies in place of the trend, beside which it stands",
         "nt_xent": "at every frequency, of amplitudes and of phases",
     },
     claims=Claims(

@@ -43,7 +43,7 @@ def _plan(given: Mapping[str, Tensor], p: RASLPoints, g: Generator) -> dict[str,
     formula=r"-\frac1k\sum_{i\in P}\log\frac{\sum_{j\in P,j\neq i}e^{s_{ij}/\tau}}"
     r"{\sum_{j\in P,j\neq i}e^{s_{ij}/\tau}+\sum_{j\in Q}e^{s_{ij}/\tau}},\quad s_{ij}=\frac{R_i\cdot R_j}{\sqrt D}",
     claims=Claims(margin="it takes no margin of its own"),
-    relations={"simctg": "only the strong steps pay, and they are drawn together", "rasl_clips": "within each clip"},
+    relations={"simctg": "of the strong steps alone, which are drawn together", "rasl_clips": "within each clip"},
     variants=(
         {},
         {"normalise": True, "temperature": 0.1, "guided": "own"},
