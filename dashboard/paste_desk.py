@@ -19,7 +19,7 @@ from dashboard.loss_view import way_to_play
 from dashboard.panel import chip
 
 TEXT, BOX, EXAMPLE, CALLED = "paste_text", "paste_box", "paste_example", "paste_name"
-HEIGHT, LARGEST_MB, MINE = 300, 1, "mine"
+HEIGHT, LARGEST_MB, MINE = 240, 1, "mine"
 OWN, FIRST = "Your own", next(iter(SOUND))
 CHOICES: Mapping[str, str] = {
     **{name: f"{name} (sound)" for name in SOUND},
@@ -56,9 +56,24 @@ def warm_up() -> bool:
 def text() -> str:
     """What stands in the box: what was typed, the kept loss that the link names, or the first example."""
     if TEXT not in st.session_state:
-        code = view().paste.code
-        st.session_state[TEXT] = kept.find(code).text if code else EXAMPLES[FIRST]
+        st.session_state[TEXT] = _kept(view().paste.code) or EXAMPLES[FIRST]
     return st.session_state[TEXT]
+
+
+def _kept(code: str) -> str:
+    """A kept text; empty where there is none, and `complaint` then says why."""
+    try:
+        return kept.find(code).text if code else ""
+    except Refusal as error:
+        st.session_state["paste_said"] = str(error)
+        change("paste.code", "")
+        return ""
+
+
+def complaint() -> None:
+    """Why the last press of a button could not be followed."""
+    if said := st.session_state.pop("paste_said", ""):
+        st.error(spoken(said))
 
 
 def set_text(new: str) -> None:
@@ -167,8 +182,6 @@ def keeping(found: Verdict) -> None:
             else:
                 replace(target)
                 st.switch_page("../pages/play.py")
-    if said := st.session_state.pop("paste_said", ""):
-        st.error(plain(said))
 
 
 def _keep(source: Source) -> None:
@@ -196,11 +209,9 @@ def shelf() -> None:
 
 
 def _open(key: str, name: str) -> None:
-    try:
-        set_text(kept.find(key).text)
+    if text := _kept(key):
+        set_text(text)
         st.session_state[CALLED] = name
-    except Refusal as error:
-        st.session_state["paste_said"] = str(error)
 
 
 def _forget(key: str) -> None:

@@ -84,6 +84,7 @@ def switched_on() -> None:
     with left:
         desk.keeping(found)
         desk.shelf()
+        desk.complaint()
     if found.p is None:
         st.markdown("Its charts appear here as soon as nothing is refused.")
         return

@@ -130,7 +130,7 @@ def allow_time(seconds: float) -> None:
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + 1, hard))
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), hard))
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:

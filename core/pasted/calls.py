@@ -28,6 +28,7 @@ from core.pasted.wire import receive, send
 from core.refusal import Refusal
 
 ALIVE, GLANCE, START, SPARE_ROOM = 3, 0.05, 120.0, 1 << 20
+BUSY = 4.0  # how much longer a call may take on a busy machine than it computes
 COMMAND = [sys.executable, "-W", "ignore", "-m", "core.pasted.bench"]
 XCPU = 24  # the signal that ends a process whose processor time is over
 NUMBER = "a number, or one number for each pair"
@@ -40,7 +41,7 @@ class Bounds(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     memory: int = Field(1_000_000_000, ge=1, description="Bytes beyond what its process starts with.")
-    seconds: float = Field(5.0, gt=0, description="Time for one call.")
+    seconds: float = Field(5.0, gt=0, description="Processor time for one call.")
 
 
 class Stopped(Exception):
@@ -259,7 +260,12 @@ def _bench(source: Source, bounds: Bounds) -> Bench:
         if bench is not None and not bench.ended and not bench.gone():
             _pool.move_to_end(place)
             return bench
-        bench = _forking().bench() if forks() else _fresh()
+        try:
+            bench = _forking().bench() if forks() else _fresh()
+        except (OSError, ValueError) as error:
+            raise Refusal(
+                "The process that runs losses of your own could not be started; expected it to: start the app again"
+            ) from error
         takes = ["scores"] if source.form == "scores" else ["a", "b"]
         opening = {"text": source.text, "takes": takes} | bounds.model_dump()
         try:
@@ -301,7 +307,7 @@ def call(
     of = f"for {len(first)} pairs"
     bench = _bench(source, bounds)
     try:
-        head, found = bench.ask({}, tensors, bounds.seconds)
+        head, found = bench.ask({}, tensors, BUSY * bounds.seconds)
     except EOFError:
         _gone(bench, f"It, {of},", bounds)
     if "raised" in head:

@@ -189,7 +189,7 @@ def _runs(source: Source, bounds: Bounds) -> Iterator[Check]:
     call(source, given(source, *unrelated()), None, bounds)
     for n, dim in SIZES:
         call(source, given(source, *unrelated(n, dim)), None, bounds)
-    sizes = ", ".join(str(n) for n, _ in SIZES)
+    sizes = " and ".join(str(n) for n, _ in SIZES)
     takes = "the scores of all pairs" if source.form == "scores" else "both embeddings"
     yield _sound("runs", f"It takes {takes} and ran for {N}, {sizes} pairs.")
 

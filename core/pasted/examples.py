@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 SOUND: Mapping[str, str] = {
     "InfoNCE": '''def loss(scores, temperature=0.1):
-    """Tell each anchor's positive, on the diagonal, from the rest of its row."""
-    labels = torch.arange(len(scores))
-    return F.cross_entropy(scores / temperature, labels, reduction="none")
+    """Tell each anchor's positive, on the diagonal, from the rest."""
+    logits = scores / temperature
+    return logits.logsumexp(dim=1) - logits.diagonal()
 ''',
     "Alignment and uniformity": '''def loss(a, b, t=2):
     """Pull pairs together, and spread all anchors over the sphere."""
@@ -31,8 +31,8 @@ FAULTY: Mapping[str, str] = {
 """,
     "The order matters": """def loss(scores, temperature=0.1):
     labels = torch.arange(len(scores))
-    paid = F.cross_entropy(scores / temperature, labels, reduction="none")
-    return (paid * torch.linspace(1, 0, len(paid))).sum()
+    weight = torch.linspace(1, 0, len(scores))
+    return F.cross_entropy(scores / temperature, labels, weight)
 """,
     "It never ends": """def loss(scores):
     paid = scores.diagonal().sum()

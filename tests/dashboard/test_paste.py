@@ -164,17 +164,17 @@ def test_play_and_scores_and_gradients_show_a_run_of_it(text, on):
     assert seen(opened("gradients", link)).panels != {}
 
 
-@pytest.mark.parametrize("page", ["play", "scores", "gradients", "map", "inspect", "missing"])
-def test_where_it_is_switched_off_a_run_of_it_ends_in_a_sentence_and_no_error(page, on, monkeypatch):
+def test_where_it_is_switched_off_a_run_of_it_ends_in_a_sentence_and_no_error(on, monkeypatch):
     kept.keep(INFO_NCE, "Ours")
     run = train(RUN)
     monkeypatch.delenv(PASTE)
     monkeypatch.setattr(kept, "_desk", type(kept._desk)())
     monkeypatch.setattr("core.pasted.entry.call", lambda *_: pytest.fail("a text was run"))
-    app = opened(page, RUN | {"run": run.path.name})
-    assert "Part of this link was ignored" in said(app)
-    assert "loss.code" in said(app)
-    assert PASTE_LINE in said(app)
+    for page in ("play", "scores", "gradients", "map", "inspect", "missing"):
+        text = said(opened(page, RUN | {"run": run.path.name}))
+        assert "Part of this link was ignored" in text
+        assert "loss.code" in text
+        assert PASTE_LINE in text
 
 
 def test_a_link_brings_no_loss_that_is_not_kept_here(on):
@@ -184,6 +184,14 @@ def test_a_link_brings_no_loss_that_is_not_kept_here(on):
     app = opened("paste", {"paste.code": "import os"})
     assert "paste.code" in said(app)
     assert app.text_area(key=paste_desk.BOX).value == SOUND["InfoNCE"]
+
+
+def test_a_kept_text_that_was_changed_is_not_opened_and_the_page_says_so(on):
+    kept.keep(INFO_NCE, "Ours")
+    kept._file(INFO_NCE.key).write_text("def loss(scores):\n    return scores.mean()\n")
+    app = opened("paste", OURS | {"paste.code": INFO_NCE.key})
+    assert "was changed since" in said(app)
+    assert link_of(app) == OURS
 
 
 def test_losses_opens_none_of_them(on):

@@ -39,7 +39,7 @@ def test_switched_off_the_page_says_the_line_that_switches_it_on(visit):
     expect(page.locator("textarea")).to_have_count(0)
 
 
-def test_a_loss_is_typed_stopped_accepted_kept_and_trained(visit, pasting):
+def test_a_loss_is_typed_stopped_accepted_kept_and_trained(visit, pasting, tmp_path):
     page = visit("/paste", SMALL, at=pasting)
     expect(page.get_by_text("Accepted: it passed 10 checks")).to_be_visible()
     expect(page.locator(".st-key-c_microscope").get_by_role("img").first).to_be_visible()
@@ -48,7 +48,12 @@ def test_a_loss_is_typed_stopped_accepted_kept_and_trained(visit, pasting):
     type_in(page, LARGE)
     expect(page.get_by_text(re.compile("asked for more than 1,000 MB of memory"))).to_be_visible()
     expect(page.locator(".st-key-c_microscope")).to_have_count(0)
-    type_in(page, MINE)
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    page.locator(".st-key-paste_file button").first.click()
+    page.locator(".st-key-paste_file input[type=file], input[type=file]").last.set_input_files(file)
+    expect(page.locator(".st-key-paste_box textarea")).to_have_value(MINE)
+    page.keyboard.press("Escape")
     expect(page.get_by_text("Accepted: it passed 10 checks")).to_be_visible()
     name = page.get_by_role("textbox", name="Name")
     name.fill("Warm")
