@@ -42,12 +42,13 @@ def _what_runs(paper: Paper) -> str:
 def row(paper: Paper) -> None:
     """The paper with its claim, what runs, and a button for each place where it can be seen."""
     note = f" *{paper.note}*" if paper.note else ""
-    weak = f" *{paper.weak}*" if paper.weak else ""
-    look = f"\n\n:material/visibility: {paper.look}{weak}" if paper.look else f"\n\n{weak.strip()}" if weak else ""
+    look = f":material/visibility: {paper.look} " if paper.look else ""
+    weak = f"*{paper.weak}*" if paper.weak else ""
+    shown = f"\n\n:small[{look}{weak}]" if look or weak else ""
     with st.container(border=True, gap="xsmall"):
         st.markdown(
             f"**{paper.title}** {CHIP[paper.state]}  \n:small[{paper.reference} · `{paper.id}` · "
-            f"{', '.join(paper.kinds)} · {SOURCE[paper.confidence]}]\n\n{paper.claim}{look}\n\n"
+            f"{', '.join(paper.kinds)} · {SOURCE[paper.confidence]}]\n\n{paper.claim}{shown}\n\n"
             f":small[{_what_runs(paper)}{note}]"
         )
         if paper.pieces and paper.open.page:

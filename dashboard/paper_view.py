@@ -4,14 +4,15 @@ import streamlit as st
 
 from core.addresses import read
 from core.papers import Paper, papers
-from dashboard.link import DEFAULT, change, replace, view
+from dashboard.link import DEFAULT, change, on_data, replace, view
 from dashboard.view import View
 
 
 def claim(paper: Paper, now: View) -> View:
-    """What a paper opens, all else as at first; the list of papers is kept as it stands."""
-    shown = now.papers.model_copy(update={"shown": paper.id if paper.look else ""})
-    return read(paper.open.link, DEFAULT)[0].model_copy(update={"papers": shown})
+    """What a paper opens, all else as at first or as usual on its data; the list of papers is kept as it stands."""
+    link, shown = paper.open.link, now.papers.model_copy(update={"shown": paper.id if paper.look else ""})
+    found = on_data(DEFAULT, link) if "data.kind" in link else read(link, DEFAULT)[0]
+    return found.model_copy(update={"papers": shown})
 
 
 def control(paper: Paper, now: View) -> View:

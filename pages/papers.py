@@ -14,7 +14,8 @@ st.subheader("What has the field claimed, and what of it runs here?")
 st.markdown(
     f"DMM and {len(every) - 1} papers around it. **{counts['runs']}** run, **{counts['in part']}** run in part, "
     f"**{counts['not yet']}** not yet. *Runs* means: it is registered, tests hold it to published numbers or to its "
-    "formula, and a page shows it. A claim is the authors’; what our own runs say of it stands beside it."
+    "formula, and a page shows it. A claim is the authors’; what our own runs say of it stands beside it. *See it* "
+    "opens the one picture that shows a claim, with its control."
 )
 with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
     knob("papers.find", width=280)

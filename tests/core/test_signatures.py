@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from core.losses.registry import LOSSES
 from core.paid import Role
 from core.papers import Paper, papers
 from core.runs.fit import check_fit
+from dashboard.evidence_probes import errors, results_of
 from dashboard.gap_view import setting
 from dashboard.lab import data_of
 from dashboard.link import DEFAULT
@@ -247,3 +249,12 @@ def test_dmm_wakes_pairs_that_a_hinge_has_left_and_so_does_a_larger_margin(seed:
     assert clean(on).silent == 1
     assert mixed.silent < 0.2
     assert clean(off).silent == 0
+
+
+def test_cleaning_finds_the_class_means_where_labels_are_wrong_and_not_where_none_is():
+    (rcal,) = (paper for paper in PICTURES if paper.id == "rcal")
+    by_noise = results_of("calibration")["noises"]
+    wrong, right = (by_noise[view.evidence.noise] for view in both(rcal))
+    assert fmean(errors(wrong, "lof")) < fmean(errors(wrong, "raw"))
+    assert fmean(seed["accuracy"]["lof"] for seed in wrong) > fmean(seed["accuracy"]["raw"] for seed in wrong)
+    assert fmean(errors(right, "lof")) > fmean(errors(right, "raw"))

@@ -92,10 +92,15 @@ def test_a_paper_is_named_on_its_own_page_alone():
     assert not any(paper.look in text for text in seen(opened("gradients", {"papers.shown": "dcl"})).texts)
 
 
-@pytest.mark.parametrize("place", sorted({paper.open.page for paper in papers() if paper.look}))
+LIKE = {"losses", "play"}  # all their pictures have the same panels
+PLACES = {paper.open.page if paper.open.page in LIKE else paper.id: paper for paper in papers() if paper.look}
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
 def test_the_panels_that_the_sentences_name_are_on_their_page(place):
-    told = [paper for paper in papers() if paper.look and paper.open.page == place]
-    texts = seen(opened(place, {**told[0].open.link, "papers.shown": told[0].id})).texts
+    one = PLACES[place]
+    told = [each for each in papers() if each.look and each.open.page == place] or [one]
+    texts = seen(opened(one.open.page, {**one.open.link, "papers.shown": one.id})).texts
     named = {title for paper in told for title in re.findall(r"“([^”]+\?)”", paper.look)}
     assert named
     assert [title for title in named if not any(text.startswith(f"**{title}**") for text in texts)] == []
