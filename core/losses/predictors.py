@@ -57,8 +57,8 @@ def _build(p: Any, sizes: Mapping[str, int]) -> nn.Module:
 
 
 PREDICTIONS = ("predicted", "other_predicted")
-PREDICTOR = Companion(_build, makes=PREDICTIONS, eats=("a", "b"))
-HOLDING_PREDICTOR = Companion(_build, makes=(*PREDICTIONS, "fixed", "other_fixed"), eats=("a", "b"))
+PREDICTOR = Companion(_build, makes=PREDICTIONS, eats=("a", "b"), twins=True)
+HOLDING_PREDICTOR = Companion(_build, (*PREDICTIONS, "fixed", "other_fixed"), eats=("a", "b"), twins=True)
 
 
 def foretold(predicted: Tensor, target: Tensor, standard: bool) -> Pairs:

@@ -38,12 +38,14 @@ class Companion:
     there are. Its forward takes {name: tensor} of all that it `eats`, plans included, and gives {name: tensor} of all
     that it `makes`, both named in the vocabulary. A look changes nothing of it: it keeps no running statistics.
     `turns`: params -> whether it learns in turn with the networks, these in even steps and it in odd ones.
+    `twins`: whether the two sides have to come from one tower, since the network could turn one side into the other.
     """
 
     build: Callable[[Any, Mapping[str, int]], nn.Module]
     makes: tuple[str, ...]
     eats: tuple[str, ...] = ()
     turns: Callable[[Any], bool] = lambda p: False
+    twins: bool = False
 
 
 @dataclass(frozen=True)

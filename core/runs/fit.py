@@ -64,7 +64,7 @@ def remarks(recipe: Recipe, data: DataSet) -> list[str]:
     """What may surprise in a recipe that fits: a sentence each, none where there is nothing to say."""
     p: Any = recipe.mixing
     mixing, entry = MIXINGS.of(p).call(), LOSSES.of(asked_loss(recipe))
-    said = list(_of_no_use(recipe))
+    said = [*_of_no_use(recipe), *_of_two_towers(recipe, data)]
     if mixing is None:
         return said
     if "margin" not in entry.inputs:
@@ -86,6 +86,15 @@ def _of_no_use(recipe: Recipe) -> Iterator[str]:
     if method.looks and not method.teaches and method.gives and not set(method.gives) & set(entry.needed_of_a_run):
         made = " or ".join(method.gives)
         yield f"{entry.title} takes no {made}, so method {recipe.method.kind} changes nothing beside shuffle."
+
+
+def _of_two_towers(recipe: Recipe, data: DataSet) -> Iterator[str]:
+    entry = LOSSES.of(recipe.loss)
+    if entry.companion and entry.companion.twins and len({m.tower for m in data.modalities}) > 1:
+        yield (
+            f"{entry.title} learns a network that can turn one side into the other, so pairs of modalities with towers "
+            "of their own hardly find each other; choose data whose two views share a tower, such as digits."
+        )
 
 
 def _has(recipe: Recipe, data: DataSet) -> set[str]:

@@ -9,7 +9,7 @@ from core.diagnostics.geometry import effective_rank
 from core.losses.contrastive_ucb import SPR, spr
 from core.losses.directpred import DirectPred, directpred
 from core.procedures.directpred import FeatureCorrelation, direct_predictor, feature_correlation
-from core.runs.fit import Unfit, check_fit
+from core.runs.fit import Unfit, check_fit, remarks
 from core.runs.replay import moment
 from core.runs.trainer import Trainer
 from tests.core.runs.conftest import small
@@ -111,3 +111,13 @@ def test_a_density_ratio_is_learned_from_pairs_alone():
     ours = Trainer(recipe, load(recipe.data), torch.device("cpu"))
     paid = [float(ours.advance()["loss"]) for _ in range(40)]
     assert max(paid[-5:]) < 0.7 * paid[0]
+
+
+@pytest.mark.parametrize("loss", ["byol", "simsiam"])
+def test_what_foretells_across_two_towers_says_that_pairs_hardly_find_each_other(loss):
+    apart, together = (small(**QUEUE, loss__kind=loss, data__kind=kind) for kind in ("circle", "digits"))
+    (said,) = remarks(apart, load(apart.data))
+    assert "turn one side into the other" in said
+    assert remarks(together, load(together.data)) == []
+    other = small(**QUEUE, loss__kind="directpred", data__kind="circle")
+    assert remarks(other, load(other.data)) == []
