@@ -19,12 +19,18 @@ EXAMPLE = "python -m core train --data emoji --loss.kind clip --loss.temperature
 
 
 def main(words: Sequence[str]) -> int:
+    """Run one command and return its exit code; 141, as a shell has it, where nobody reads on what is printed."""
     parser = _parser()
     known, rest = parser.parse_known_args(words)
     if rest and known.command not in ("train", "experiment", "poisoning"):
         parser.error(f"unrecognised: {rest[0]}; see python -m core {known.command} --help")
     try:
-        return COMMANDS[known.command](known, rest)
+        code = COMMANDS[known.command](known, rest)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Refusal as error:
         print(f"python -m core {known.command}: {error}", file=sys.stderr)
         return 2

@@ -301,6 +301,15 @@ def test_the_catalogue_lists_every_piece_once_with_its_schema(say):
     assert len(say("catalogue").out) == len(rows)
 
 
+def test_a_reader_that_goes_away_ends_a_command_without_a_word():
+    reading, writing = os.pipe()
+    os.close(reading)
+    line = [sys.executable, "-m", "core", "catalogue"]
+    done = subprocess.run(line, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 @pytest.mark.parametrize("line", [[], ["bogus"], ["runs", "extra"], ["resume"], ["catalogue", "--jason"]])
 def test_a_bad_command_is_exit_code_two(line, say):
     done = say(*line)
