@@ -35,7 +35,7 @@ POISONING_WHY = (
     "item to the target class, and lies on 5% of the training items, all of that class. The hollow dot is the "
     "control: a victim trained on clean data that meets the same mark in the test alone. What lies between the dots "
     "is what poisoning adds; the rest is a mark that fools any network of this kind. All losses meet the same marks. "
-    "Bars are 95% intervals over the seeds, cut at what is possible, and three seeds are a sketch.",
+    "Bars are 95% intervals over the seeds, cut at what is possible.",
     r"\max_{\|\delta\|_\infty\le\varepsilon}\;\mathbb E\cos\big(f_\theta(t_1(x+\delta)),f_\theta(t_2(x_r))\big)",
 )
 

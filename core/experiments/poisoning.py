@@ -51,7 +51,7 @@ class Poisoning(Params):
     """What the probe does; the defaults are those of the results that come along."""
 
     loss: PairLoss = SURROGATE
-    seeds: int = Field(3, ge=2, le=20, title="Seeds", description="Each draws networks, marks and batches anew.")
+    seeds: int = Field(5, ge=2, le=20, title="Seeds", description="Each draws networks, marks and batches anew.")
     steps: int = Field(400, ge=1, le=5000, title="Steps", description="Of each victim's training.")
     epsilon: float = Field(
         0.35, ge=0, le=1, title="Bound ε", description="By how much a mark changes a pixel at most, of 0 to 1."
