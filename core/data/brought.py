@@ -295,6 +295,7 @@ def _seen(name: str, values: Any, places: Mapping[str, np.ndarray]) -> Seen:
         normalised=bool((np.abs(lengths - 1) < 0.01).all()),
         constant=int((values == values[0]).all(axis=0).sum()),
         repeats=_repeats([places[name]]),
+        zeros=int((lengths == 0).sum()),
     )
 
 

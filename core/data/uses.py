@@ -32,7 +32,7 @@ class Seen(BaseModel):
     """A modality as it was read.
 
     `shape` is that of one row, in words. Of a vector, `normalised`: every row has length 1 within 1 %; `constant`: how
-    many of its numbers are the same in all rows; `repeats`: how many rows equal an earlier one.
+    many of its numbers are the same in all rows; `repeats`: how many rows equal an earlier one; `zeros`: all 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +43,7 @@ class Seen(BaseModel):
     normalised: bool = False
     constant: int = Field(0, ge=0)
     repeats: int = Field(0, ge=0)
+    zeros: int = Field(0, ge=0)
 
 
 class Reading(BaseModel):
@@ -68,7 +69,8 @@ class Reading(BaseModel):
 
     def aloud(self, quote: Quote = "'{}'".format) -> str:
         """All of it in sentences; `quote` marks what are a stranger's words."""
-        said = [self._what(quote), self._alike(), self._lengths(), *self._constant(), *self._dropped(quote)]
+        said = [self._what(quote), self._alike(), self._lengths(), *self._constant(), *self._silent()]
+        said += self._dropped(quote)
         return " ".join(filter(None, [*said, self._left(quote)]))
 
     def _vectors(self) -> list[Seen]:
@@ -102,6 +104,15 @@ class Reading(BaseModel):
             if seen.constant:
                 plural = "column never changes" if seen.constant == 1 else "columns never change"
                 yield f"{seen.constant:,} {plural} in {seen.name}."
+
+    def _silent(self) -> Iterable[str]:
+        for seen in self._vectors():
+            if seen.zeros:
+                plural = "row of {} is" if seen.zeros == 1 else "rows of {} are"
+                yield (
+                    f"{seen.zeros:,} {plural.format(seen.name)} all 0 and without a direction, so no health can be "
+                    "told; drop such rows from the file."
+                )
 
     def _dropped(self, quote: Quote) -> Iterable[str]:
         for column, n in self.dropped.items():

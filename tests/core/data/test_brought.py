@@ -131,6 +131,15 @@ def test_what_is_counted(tmp_path):
     ]
 
 
+def test_rows_without_a_direction_are_counted_and_said(tmp_path):
+    x = X.copy()
+    x[2], x[7] = 0, -0.0
+    found = reading(bring([table(tmp_path / "mine.parquet", x=x, y=UNIT)]))
+    assert found is not None
+    assert [seen.zeros for seen in found.modalities] == [2, 0]
+    assert "2 rows of x are all 0 and without a direction" in found.aloud()
+
+
 def test_a_change_makes_the_file_anew_and_the_old_one_stays(tmp_path):
     first = bring([table(tmp_path / "mine.csv", image=X, text=UNIT, y=LABELS, kind=LABELS % 2, title=names())])
     second = change(first, Uses(modalities={"text": "words"}, labels="kind", names="y"))
