@@ -151,7 +151,8 @@ def within(measure: str, factor: float, seeds: Sequence[Mapping[str, float]]) ->
 
 
 def title(row: Mapping[str, Any]) -> str:
-    return LOSSES[row["loss"]["kind"]].title
+    """Name of a row's loss, without what its title adds in brackets."""
+    return LOSSES[row["loss"]["kind"]].title.partition(" (")[0]
 
 
 def added(row: Mapping[str, Any], mark: str = "optimised") -> Difference:
