@@ -59,10 +59,10 @@ def switched_off() -> None:
     left, right = st.columns([6, 5], gap="large")
     with left:
         st.markdown("**Switched off.** What is typed here runs on this machine, so the app has to be started for it:")
-        st.code(PASTE_LINE, language="bash")
+        st.code(PASTE_LINE, language=None, wrap_lines=True)
         st.markdown(f":small[Then it listens to this machine alone. {desk.limits()}]")
         st.markdown("**What could be pasted**")
-        st.code(next(iter(SOUND.values())), language="python")
+        st.code(next(iter(SOUND.values())), language=None, wrap_lines=True)
     with right:
         st.markdown("**What it would be asked**")
         st.markdown("\n".join(f"- {question}" for question in desk.questions()))

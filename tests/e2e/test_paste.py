@@ -11,6 +11,7 @@ from core.pasted.examples import SOUND
 from core.pasted.source import read
 from tests.dashboard.apps import SMALL
 from tests.e2e.conftest import Server, a_server, until
+from tests.e2e.test_look import barriers
 
 pytestmark = pytest.mark.xdist_group("e2e")
 ENDLESS = "def loss(scores):\n    while True:\n        pass\n"
@@ -43,6 +44,7 @@ def test_a_loss_is_typed_stopped_accepted_kept_and_trained(visit, pasting, tmp_p
     page = visit("/paste", SMALL, at=pasting)
     expect(page.get_by_text("Accepted: it passed 10 checks")).to_be_visible()
     expect(page.locator(".st-key-c_microscope").get_by_role("img").first).to_be_visible()
+    assert barriers(page) == []
     type_in(page, ENDLESS)
     expect(page.get_by_text(re.compile("took more than 5 s and was stopped"))).to_be_visible()
     type_in(page, LARGE)
