@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from core.addresses import read
-from core.diagnostics.loss_lens import sample
+from core.diagnostics.loss_lens import pay, sample
 from core.diagnostics.mixed_gaps import Activity, activity, made, plan_at
-from core.losses.registry import LOSSES
+from core.diagnostics.push_spread import Spread
 from core.paid import Role
 from core.papers import Paper, papers
 from core.runs.fit import check_fit
@@ -47,7 +47,7 @@ class Shot:
         return float(self.spread.pull.sum())
 
     @property
-    def spread(self):
+    def spread(self) -> Spread:
         assert self.seen.spread is not None
         return self.seen.spread
 
@@ -171,7 +171,7 @@ def _(on: Shot, off: Shot) -> None:
     for shot in (on, off):
         given = sample(shot.p, shot.sample)
         policy = given["log_prob_policy"].requires_grad_()
-        (slope,) = torch.autograd.grad(LOSSES.of(shot.p).pay(given, shot.p, None).total(), policy)
+        (slope,) = torch.autograd.grad(pay(shot.p, given).total(), policy)
         lifted.append(-slope[1, 1])
     assert (lifted[0] > 0).all(), "the losing image is pulled to its own text"
     assert (lifted[1] == 0).all()
