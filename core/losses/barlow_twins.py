@@ -24,8 +24,9 @@ class BarlowTwins(Params):
     source="Zbontar et al. 2021, arXiv:2103.03230, eq. 1 and 2; standardised by batch normalisation, as in their code",
     origin="code",
     family="none",
-    formula=r"\sum_k(1-C_{kk})^2+\lambda\sum_k\sum_{l\neq k}C_{kl}^2,\quad "
-    r"C_{kl}=\tfrac1B\sum_i\hat a_{ik}\hat b_{il},\quad \hat x=\frac{x-\bar x}{\sqrt{\mathrm{var}(x)+10^{-5}}}",
+    formula=r"\begin{aligned}&\sum_k(1-C_{kk})^2+\lambda\sum_k\sum_{l\neq k}C_{kl}^2,\\"
+    r"&C_{kl}=\tfrac1B\sum_i\hat a_{ik}\hat b_{il},\quad "
+    r"\hat x=\frac{x-\bar x}{\sqrt{\mathrm{var}(x)+10^{-5}}}\end{aligned}",
     claims=Claims(
         pulls=OF_DIMENSIONS, pushes=OF_DIMENSIONS, margin="it knows no margin: no pair is set against another"
     ),

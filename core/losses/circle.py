@@ -38,9 +38,9 @@ def hold_weights(given: Mapping[str, Tensor], p: Circle, g: Generator) -> dict[s
     title="Circle loss",
     source="Sun et al. 2020, arXiv:2002.10857, eq. 6; the weights of eq. 5 are held fixed, as in its gradient, eq. 10",
     family="softmax",
-    formula=r"\log\Big[1+\sum_{k\in N(i)}e^{\gamma\alpha_{ik}(s_{ik}-m)}"
-    r"\sum_{q\in P(i)}e^{-\gamma\alpha_{iq}(s_{iq}-1+m)}\Big],\quad "
-    r"\alpha_{ik}=[s_{ik}+m]_+,\ \alpha_{iq}=[1+m-s_{iq}]_+\text{ held fixed}",
+    formula=r"\begin{aligned}&\log\Big[1+\sum_{k\in N(i)}e^{\gamma\alpha_{ik}(s_{ik}-m)}"
+    r"\sum_{q\in P(i)}e^{-\gamma\alpha_{iq}(s_{iq}-1+m)}\Big],\\"
+    r"&\alpha_{ik}=[s_{ik}+m]_+,\ \alpha_{iq}=[1+m-s_{iq}]_+\text{ held fixed}\end{aligned}",
     relations={
         "nt_xent": "each pair weighed by what it lacks; with equal weights and one positive, τ is 1/γ and its margin "
         "1 - 2m",

@@ -69,9 +69,9 @@ def true_negatives(pairs: Pairs, temperature: float, tau_plus: float, beta: floa
     title="Debiased contrastive (InfoNCE)",
     source="Chuang et al. 2020, arXiv:2007.00224, eq. 8, with one positive; the margin is taken off the positive",
     family="softmax",
-    formula=r"-\log\frac{e^{(s_{i,i'}-m)/\tau}}{e^{(s_{i,i'}-m)/\tau}+N g_i},\quad "
-    r"g_i=\max\Big\{\tfrac1{1-\tau^+}\Big(\tfrac1N\sum_{k\neq i,i'}e^{s_{ik}/\tau}-\tau^+e^{s_{i,i'}/\tau}\Big),"
-    r"\,e^{-1/\tau}\Big\}",
+    formula=r"\begin{aligned}&-\log\frac{e^{(s_{i,i'}-m)/\tau}}{e^{(s_{i,i'}-m)/\tau}+N g_i},\\"
+    r"&g_i=\max\Big\{\tfrac1{1-\tau^+}\Big(\tfrac1N\sum_{k\neq i,i'}e^{s_{ik}/\tau}-\tau^+e^{s_{i,i'}/\tau}\Big),"
+    r"\,e^{-1/\tau}\Big\}\end{aligned}",
     relations={
         "nt_xent": "with the share of false negatives taken off what the negatives weigh; without it the same",
         "hcl": "with all negatives worth the same",

@@ -30,9 +30,9 @@ class HCL(Params):
     "code; the margin is taken off the positive",
     origin="code",
     family="softmax",
-    formula=r"-\log\frac{e^{(s_{i,i'}-m)/\tau}}{e^{(s_{i,i'}-m)/\tau}+N g_i},\quad "
-    r"g_i=\max\Big\{\tfrac1{1-\tau^+}\Big(\frac{\sum_k e^{(1+\beta)s_{ik}/\tau}}{\sum_k e^{\beta s_{ik}/\tau}}"
-    r"-\tau^+e^{s_{i,i'}/\tau}\Big),\,e^{-1/\tau}\Big\}",
+    formula=r"\begin{aligned}&-\log\frac{e^{(s_{i,i'}-m)/\tau}}{e^{(s_{i,i'}-m)/\tau}+N g_i},\\"
+    r"&g_i=\max\Big\{\tfrac1{1-\tau^+}\Big(\frac{\sum_k e^{(1+\beta)s_{ik}/\tau}}{\sum_k e^{\beta s_{ik}/\tau}}"
+    r"-\tau^+e^{s_{i,i'}/\tau}\Big),\,e^{-1/\tau}\Big\}\end{aligned}",
     claims=Claims(pushes="the weights carry a gradient, which can pull a negative that is easier than the others"),
     relations={
         "debiased": "with negatives weighed by hardness",

@@ -31,9 +31,9 @@ class LiftedStructure(Params):
     source="Song et al. 2016, Deep metric learning via lifted structured feature embedding, arXiv:1511.06452, eq. 4; "
     "generalised: Hermans et al. 2017, arXiv:1703.07737, eq. 8",
     family="hinge",
-    formula=r"\frac1{|P(i)|}\sum_{q\in P(i)}\tfrac12\Big[d_{iq}+\log\Big(\sum_{k\in N(i)}e^{m-d_{ik}}"
-    r"+\sum_{l\in N(q)}e^{m-d_{ql}}\Big)\Big]_+^2\quad\text{or}\quad "
-    r"\Big[\log\sum_{q\in P(i)}e^{d_{iq}}+\log\sum_{k\in N(i)}e^{m-d_{ik}}\Big]_+",
+    formula=r"\begin{aligned}&\frac1{|P(i)|}\sum_{q\in P(i)}\tfrac12\Big[d_{iq}+\log\Big(\sum_{k\in N(i)}e^{m-d_{ik}}"
+    r"+\sum_{l\in N(q)}e^{m-d_{ql}}\Big)\Big]_+^2\\"
+    r"&\text{or}\quad\Big[\log\sum_{q\in P(i)}e^{d_{iq}}+\log\sum_{k\in N(i)}e^{m-d_{ik}}\Big]_+\end{aligned}",
     relations={
         "batch_hard": "with soft maxima; generalised and with one positive and one negative it is the same",
         "triplet": "against all negatives of both ends of a pair at once",

@@ -29,8 +29,8 @@ class ProxyAnchor(Params):
     title="Proxy-Anchor",
     source="Kim et al. 2020, arXiv:2003.13911, eq. 4; α = 1/τ and δ = m",
     family="softmax",
-    formula=r"\frac1{|P^+|}\sum_{c\in P^+}\log\Big(1+\sum_{y_i=c}e^{-(s_{ic}-m)/\tau}\Big)+"
-    r"\frac1{P}\sum_c\log\Big(1+\sum_{y_i\neq c}e^{(s_{ic}+m)/\tau}\Big)",
+    formula=r"\begin{aligned}&\frac1{|P^+|}\sum_{c\in P^+}\log\Big(1+\sum_{y_i=c}e^{-(s_{ic}-m)/\tau}\Big)\\"
+    r"&+\frac1{P}\sum_c\log\Big(1+\sum_{y_i\neq c}e^{(s_{ic}+m)/\tau}\Big)\end{aligned}",
     relations={"proxy_nca": "with the proxies as anchors, so that the hardest items of the batch weigh most"},
     variants=({}, {"temperature": 0.3, "margin": 0}),
     companion=CENTRES,

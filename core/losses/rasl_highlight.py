@@ -106,9 +106,9 @@ class RASLClips(Params):
     origin="designed",
     papers=("rasl_highlight",),
     family="softmax",
-    formula=r"-\tfrac12\log\frac{e^{(s_{ii}-m)/\tau}}{\sum_je^{(s_{ij}-m[i=j])/\tau}}"
-    r"-\tfrac12\log\frac{e^{(s_{ii}-m)/\tau}}{\sum_je^{(s_{ji}-m[i=j])/\tau}},\quad "
-    r"s_{ij}=\cos\Big(\sum_t\sigma(a_i)_tR_{it},\sum_t\sigma(a'_j)_tR'_{jt}\Big)",
+    formula=r"\begin{aligned}&-\tfrac12\log\frac{e^{(s_{ii}-m)/\tau}}{\sum_je^{(s_{ij}-m[i=j])/\tau}}"
+    r"-\tfrac12\log\frac{e^{(s_{ii}-m)/\tau}}{\sum_je^{(s_{ji}-m[i=j])/\tau}},\\"
+    r"&s_{ij}=\cos\Big(\sum_t\sigma(a_i)_tR_{it},\sum_t\sigma(a'_j)_tR'_{jt}\Big)\end{aligned}",
     relations={"clip": "of whole clips, each step counted by its activation", "rasl_points": "between clips"},
     variants=({}, {"temperature": 0.5, "margin": 0.2}),
 )

@@ -39,8 +39,8 @@ class VICReg(Params):
     source="Bardes et al. 2022, arXiv:2105.04906, alg. 1, where the invariance is a mean over the dimensions",
     origin="code",
     family="none",
-    formula=r"\frac\lambda{BD}\sum_i\lVert a_i-b_i\rVert^2+\sum_{z\in\{a,b\}}\frac1D\sum_k\Big("
-    r"\mu\big[1-\sqrt{\mathrm{var}(z_k)+10^{-4}}\big]_++\nu\sum_{l\neq k}\mathrm{cov}(z_k,z_l)^2\Big)",
+    formula=r"\begin{aligned}&\frac\lambda{BD}\sum_i\lVert a_i-b_i\rVert^2\\&+\sum_{z\in\{a,b\}}\frac1D\sum_k\Big("
+    r"\mu\big[1-\sqrt{\mathrm{var}(z_k)+10^{-4}}\big]_++\nu\sum_{l\neq k}\mathrm{cov}(z_k,z_l)^2\Big)\end{aligned}",
     claims=Claims(
         pulls=OF_DIMENSIONS, pushes=OF_DIMENSIONS, margin="it knows no margin: no pair is set against another"
     ),

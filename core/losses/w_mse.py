@@ -63,8 +63,8 @@ def _by_parts(x: Tensor, p: WMSE) -> Tensor:
     origin="code",
     papers=("whitenedcse",),
     family="none",
-    formula=r"\frac2{V(V-1)}\sum_{v<w}(2-2\cos(y^v_i,y^w_i)),\quad y=L^{-1}(x-\bar x),\quad "
-    r"LL^\top=(1-\varepsilon)\mathrm{cov}(x)+\varepsilon I",
+    formula=r"\begin{aligned}&\frac2{V(V-1)}\sum_{v<w}(2-2\cos(y^v_i,y^w_i)),\\&y=L^{-1}(x-\bar x),\quad "
+    r"LL^\top=(1-\varepsilon)\mathrm{cov}(x)+\varepsilon I\end{aligned}",
     claims=Claims(pushes="there are no negatives: whitening keeps the items apart", margin="it knows no margin"),
     relations={
         "whitenedcse": "with no negatives, and all dimensions whitened together, once for each sub-batch",
