@@ -14,17 +14,17 @@ def all_pairs(
     b: Tensor,
     labels: Tensor | None = None,
     exclude: Tensor | None = None,
-    compare: Callable[[Tensor, Tensor], Tensor] = similarity,
+    compare: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Pairs:
     """(2B, 2B) scores of both views with each other, an embedding never being a candidate of its own.
 
     The positive of an embedding is its other view or, with `labels` (B,), every embedding of its class. `exclude`
     (B, B) names pairs (a_i, b_j) that take no part, whichever of the two is the anchor; a positive always does.
-    `compare` makes the scores of (2B, D) and (2B, D), larger for closer.
+    `compare` makes the scores of (2B, D) and (2B, D), larger for closer; inner products without it.
     """
     z = torch.cat([a, b])
     role = _other_view_roles(z) if labels is None else _same_class_roles(torch.cat([labels, labels]))
-    return Pairs(compare(z, z), role if exclude is None else barred(role, _in_both_places(exclude)))
+    return Pairs((compare or similarity)(z, z), role if exclude is None else barred(role, _in_both_places(exclude)))
 
 
 def _other_view_roles(z: Tensor) -> Tensor:

@@ -129,6 +129,7 @@ def test_charts_know_no_streamlit_and_only_maps_and_tables_a_heavy_library():
     assert [file.name for file in CHARTS if "streamlit" in imported(file)] == []
     heavy = {file.stem: imported(file) & {"plotly", "altair", "torch"} for file in CHARTS}
     assert {name for name, libraries in heavy.items() if libraries} == {
+        "beside",
         "family",
         "map",
         "sphere",

@@ -90,7 +90,17 @@ def test_a_pair_that_lies_on_the_anchor_can_be_turned_too():
         turned(made, 2, 2, 0.5)
 
 
-@pytest.mark.parametrize("kind", [e.key for e in LOSSES if e.key != "cycle" and of_pairs_alone(e.params())])
+OF_PAIRS = [entry.key for entry in LOSSES if of_pairs_alone(entry.params())]
+WITHOUT_SCORES = {"barlow_twins", "cycle", "vicreg"}
+
+
+@pytest.mark.parametrize("kind", OF_PAIRS)
+def test_which_losses_of_pairs_show_no_scores(kind: str):
+    made = batch()
+    assert bool(pay(LOSSES[kind].params(), *leaves(made), made.labels).pairs) == (kind not in WITHOUT_SCORES)
+
+
+@pytest.mark.parametrize("kind", [key for key in OF_PAIRS if key not in WITHOUT_SCORES])
 def test_the_curve_passes_through_the_batch_itself(kind: str):
     """Where the negative stands, the curve has the forces of the untouched batch."""
     made, p = batch(), LOSSES[kind].params()
