@@ -6,10 +6,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from core.losses.candidates import own_candidates
+from core.losses.candidates import pairs_of
 from core.losses.registry import loss
-from core.losses.scores import similarity
-from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles
+from core.paid import Paid, Role, Term
 from core.params import Params
 
 
@@ -50,12 +49,7 @@ def bpr(
     Returns:
         One term per anchor, the mean over its negatives; one matrix of pairs, (B, B) or (B, 1 + K).
     """
-    if negatives is None:
-        pairs = Pairs(similarity(a, b), barred(diagonal_roles(len(a), len(b), a.device), exclude))
-        positive = pairs.scores.diagonal()
-    else:
-        pairs = own_candidates(a, b, negatives)
-        positive = pairs.scores[:, 0]
+    pairs, positive = pairs_of(a, b, negatives, exclude)
     negative = pairs.role == Role.NEGATIVE
     asked = positive - (p.margin if margin is None else margin)
     paid = F.softplus(pairs.scores - asked[:, None]) * negative

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from core.paid import Pairs, Role
+from core.losses.scores import similarity
+from core.paid import Pairs, Role, barred, diagonal_roles
 
 
 def exact(x: Tensor) -> Tensor:
@@ -23,3 +24,16 @@ def own_candidates(a: Tensor, b: Tensor, negatives: Tensor) -> Pairs:
     candidates = exact(torch.cat([b[:, None], negatives], dim=1))
     scores = (candidates @ exact(a)[:, :, None]).squeeze(2)
     return Pairs(scores, first_positive(scores))
+
+
+def pairs_of(a: Tensor, b: Tensor, negatives: Tensor | None, exclude: Tensor | None) -> tuple[Pairs, Tensor]:
+    """The pairs of anchors (B, D) and positives (B, D), and (B,) the scores of the positives.
+
+    With `negatives` (B, K, D) as `own_candidates`; without, the other items' positives are the negatives, except where
+    `exclude` (B, B) bars them.
+    """
+    if negatives is not None:
+        pairs = own_candidates(a, b, negatives)
+        return pairs, pairs.scores[:, 0]
+    scores = similarity(a, b)
+    return Pairs(scores, barred(diagonal_roles(len(a), len(b), a.device), exclude)), scores.diagonal()

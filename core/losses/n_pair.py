@@ -6,12 +6,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from core.losses.candidates import exact, own_candidates
+from core.losses.candidates import exact, pairs_of
 from core.losses.fields import lead
 from core.losses.log_sums import log_sum
 from core.losses.registry import loss
-from core.losses.scores import similarity
-from core.paid import Paid, Pairs, Role, Term, barred, diagonal_roles
+from core.paid import Paid, Role, Term
 from core.params import Params
 
 
@@ -62,12 +61,7 @@ def n_pair(
         Two terms per anchor: "tuplet", and "length", the squared lengths of anchor and positive; one matrix of pairs,
         (B, B) or (B, 1 + K).
     """
-    if negatives is None:
-        pairs = Pairs(similarity(a, b), barred(diagonal_roles(len(a), len(b), a.device), exclude))
-        positive = pairs.scores.diagonal()
-    else:
-        pairs = own_candidates(a, b, negatives)
-        positive = pairs.scores[:, 0]
+    pairs, positive = pairs_of(a, b, negatives, exclude)
     asked = positive - (p.margin if margin is None else margin)
     paid = F.softplus(log_sum(pairs.scores, pairs.role == Role.NEGATIVE) - asked)
     length = exact(a).square().sum(dim=1) + exact(b).square().sum(dim=1)
