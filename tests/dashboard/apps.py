@@ -1,6 +1,7 @@
 """The app under AppTest: open a page by a link, and read off it every sentence and every figure."""
 
 import base64
+import functools
 import io
 import json
 import math
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block, Node
 
@@ -33,6 +35,8 @@ SMALL = {
     "steps": "24",
 }
 
+# Every AppTest reads the metadata of all that is installed, in search of components; that does not change meanwhile.
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 HEADLINE = re.compile(r"\*\*([^*]+)\*\*(?: (:\w+-badge\[[^\n]+\]))?(?:\n\n(:small\[.+\]))?", re.DOTALL)
 
