@@ -11,11 +11,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, WebSocket, expect
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, ViewportSize, WebSocket, expect
 
 from core.data.loading import load
 from core.environment import ROOT
@@ -31,6 +32,8 @@ DEMO = {"data.items": "8", "encoder.dim": "2", "encoder.image.width": "4", "step
 LONG = SMALL | {"loss.kind": "info_nce", "steps": "100000"}
 # Streamlit asks for these beside a page's own address first, and then finds them at the root.
 KNOWN = ("/_stcore/host-config", "/_stcore/health")
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 expect.set_options(timeout=PATIENCE * 1000)
 
@@ -155,33 +158,59 @@ class Watch:
         if message.type == "error" and not message.location["url"].endswith(KNOWN):
             self.errors.append(f"{message.text} ({message.location['url']})")
 
-    def page(self, page: Page) -> None:
-        page.on("websocket", self.request)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+    @contextmanager
+    def over(self, page: Page) -> Iterator[None]:
+        """Watch a page."""
+
+        def failed(error: Error) -> None:
+            self.errors.append(str(error))
+
+        heard = {"request": self.request, "websocket": self.request, "console": self.console, "pageerror": failed}
+        for event, listener in heard.items():
+            page.on(event, listener)
+        yield
+        for event, listener in heard.items():
+            page.remove_listener(event, listener)
+
+
+@pytest.fixture(scope="session")
+def window(browser: Browser) -> Page:
+    """One for all first visits: a new one would compile the whole app again, which takes longer than most tests."""
+    return browser.new_context().new_page()
 
 
 @pytest.fixture
-def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
-    """Open a page in a window of its own; at the end nothing may have left this machine, and no error been logged."""
+def visit(window: Page, server: Server) -> Iterator[Callable[..., Page]]:
+    """Open a page, each further one in a window of its own; nothing may leave this machine, no error be logged."""
     watches: list[Watch] = []
     quiet: list[Watch] = []
+    with ExitStack() as visits:
 
-    def visit(path: str, link: dict[str, str] | None = None, *, at: Server = server, noisy=False, **options) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
-        watch = Watch(at.url)
-        watches.append(watch)
-        quiet.extend([] if noisy else [watch])
-        context.on("request", watch.request)
-        context.on("console", watch.console)
-        context.on("page", watch.page)
-        page = context.new_page()
-        query = "&".join(f"{name}={value}" for name, value in ({"v": "1"} | (link or {})).items())
-        page.goto(f"{at.url}{path}{'?' + query if link is not None else ''}")
-        return page
+        def visit(
+            path: str,
+            link: dict[str, str] | None = None,
+            *,
+            at: Server = server,
+            noisy: bool = False,
+            color_scheme: str = "light",
+            viewport: ViewportSize = WIDE,
+        ) -> Page:
+            page = window
+            if watches:
+                page = window.context.new_page()
+                visits.callback(page.close)
+            watch = Watch(at.url)
+            watches.append(watch)
+            quiet.extend([] if noisy else [watch])
+            visits.enter_context(watch.over(page))
+            page.set_viewport_size(viewport)
+            page.emulate_media(color_scheme=color_scheme)
+            query = "&".join(f"{name}={value}" for name, value in ({"v": "1"} | (link or {})).items())
+            page.goto(f"{at.url}{path}{'?' + query if link is not None else ''}")
+            return page
 
-    yield visit
-    for context in browser.contexts:
-        context.close()
+        yield visit
+        window.goto("about:blank")
     server.stop_trainers()
     assert [watch.outside for watch in watches] == [[]] * len(watches)
     assert [watch.errors for watch in quiet] == [[]] * len(quiet)

@@ -8,11 +8,11 @@ import torch
 from playwright.sync_api import FileChooser, Page, TimeoutError, expect
 
 from tests.core.checkpoints.hostile import TRACE, runs_a_command
+from tests.e2e.conftest import NARROW
 from tests.e2e.test_look import barriers, fits, settled
 
 pytestmark = pytest.mark.xdist_group("e2e")
 DOOR = "[class*=st-key-checkpoint_] input[type=file]"
-NARROW = {"width": 390, "height": 844}
 
 
 def checkpoint(file: Path, moved: float = 0.0) -> Path:
