@@ -95,7 +95,7 @@ def read(flat: Mapping[str, str], base: P) -> tuple[P, list[Refused]]:
             errors |= found
             kept = {address: value for address, value in kept.items() if address not in found}
         else:
-            present = {knob.address: knob for knob in knobs(result)}
+            present = {knob.address: knob for knob in knobs(result)} if errors else {}
             refused = [Refused(a, flat[a], _reason(a, errors[a], present, base)) for a in flat if a in errors]
             return result, refused
 

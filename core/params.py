@@ -4,7 +4,9 @@ Widgets, links, the command line, the saved run, the docs and the tests read the
 knows nothing of torch: the schema must be cheap to load.
 """
 
+import functools
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -24,10 +26,9 @@ class Params(BaseModel):
         """Read what only a string can say in a link: no value, and lists."""
         if not isinstance(given, dict):
             return given
+        known = domains(cls)
         return {
-            name: domain(cls.model_fields[name]).read(value)
-            if isinstance(value, str) and name in cls.model_fields
-            else value
+            name: known[name].read(value) if isinstance(value, str) and name in known else value
             for name, value in given.items()
         }
 
@@ -107,3 +108,9 @@ def domain(field: FieldInfo) -> Domain:
         elif isinstance(rule, annotated_types.Le):
             limits["high"] = rule.le
     return Domain(kind if isinstance(kind, type) else object, choices, optional=optional, many=many, **limits)
+
+
+@functools.cache
+def domains(schema: type[Params]) -> Mapping[str, Domain]:
+    """The domain of every field of a schema, by name."""
+    return {name: domain(field) for name, field in schema.model_fields.items()}
