@@ -34,7 +34,9 @@ def _from_debian() -> None:
 
 def main() -> int:
     threads = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "0"}
-    environment = os.environ | threads | {"PUSHPULL_BROWSER": browser()}
+    # A hundred processes that start here, and both workers, would compile the project anew.
+    bytecode = {"PYTHONDONTWRITEBYTECODE": ""}
+    environment = os.environ | threads | bytecode | {"PUSHPULL_BROWSER": browser()}
     asked = sys.argv[1:]
     chosen = asked if any(not word.startswith("-") for word in asked) else ["tests", *asked]
     return subprocess.call(

@@ -63,7 +63,10 @@ def fits(page: Page) -> None:
 def readable(page: Page) -> list[str]:
     """What bars someone from the page, in both themes; only contrast depends on the theme."""
     found = []
-    for scheme, background, rules in (("light", "rgb(255, 255, 255)", ()), ("dark", "rgb(21, 22, 25)", ("color-contrast",))):
+    for scheme, background, rules in (
+        ("light", "rgb(255, 255, 255)", ()),
+        ("dark", "rgb(21, 22, 25)", ("color-contrast",)),
+    ):
         page.emulate_media(color_scheme=scheme)
         expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
         settled(page)
