@@ -117,9 +117,10 @@ def hard(batch: Batch) -> Mapping[str, Batch]:
     found = {
         "as drawn": batch,
         "collapsed": batch | same,
-        "positives opposite": batch | same | {name: -same[name] for name in same if name == "b"},
         "items opposite": batch | opposite,
     }
+    if "b" in batch:
+        found["positives opposite"] = batch | same | {"b": -same["b"]}
     if "labels" in batch:
         found["one class"] = batch | {"labels": torch.zeros_like(batch["labels"])}
     return found
