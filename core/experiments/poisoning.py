@@ -23,6 +23,7 @@ from core.experiments.intervals import spread
 from core.experiments.results import provenance
 from core.losses.info_nce import InfoNCE
 from core.losses.registry import LOSSES, LossEntry
+from core.optimisers import Adam
 from core.params import Params
 from core.refusal import Refusal
 from core.runs.folder import write_json
@@ -149,7 +150,7 @@ def _train(network: nn.Module, optimiser: Any, loss: Any, x: Tensor, steps: int,
 
 def _trained(loss: Any, x: Tensor, steps: int, seed: int) -> nn.Module:
     network = _network(stream(seed, "poisoning", "victim"))
-    optimiser = torch.optim.Adam(network.parameters(), RATE)
+    optimiser = Adam(network.parameters(), RATE)
     _train(network, optimiser, loss, x, steps, stream(seed, "poisoning", "batches"))
     return network
 
@@ -159,7 +160,7 @@ def _optimised(data: _Digits, chosen: Tensor, target: int, epsilon: float, seed:
     g = stream(seed, "poisoning", "optimised")
     network = _network(g)
     mark = torch.zeros(data.train.shape[1], requires_grad=True)
-    inner, outer = torch.optim.Adam(network.parameters(), RATE), torch.optim.Adam([mark], PACE)
+    inner, outer = Adam(network.parameters(), RATE), Adam([mark], PACE)
     own = data.train[data.labels == target]
     for _ in range(ROUNDS):
         _train(network, inner, SURROGATE, _marked(data.train, mark.detach(), chosen), INNER, g)

@@ -17,6 +17,7 @@ from core.experiments.measures import CHECK, Alive, Diverged
 from core.losses.registry import LOSSES
 from core.mixing.registry import MIXINGS, Known, Step
 from core.mixing.targets import weighted
+from core.optimisers import Adam
 from core.paid import Paid, joined
 from core.params import Params
 from core.streams import stream
@@ -121,7 +122,7 @@ class Fit:
     def __init__(self, p: Recommending, data: Likes) -> None:
         self.p, self.data, self.step = p, data, 0
         self.ball = Ball(data.ratings.users, data.ratings.items, p)
-        self.optimiser = torch.optim.Adam(self.ball.parameters(), lr=p.lr)
+        self.optimiser = Adam(self.ball.parameters(), lr=p.lr)
         self.mixing = MIXINGS.of(p.mixing).call()
         self.memory: dict[str, Tensor] = {}
         self.epoch_steps = max(1, len(data.pairs) // p.batch)

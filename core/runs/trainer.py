@@ -14,6 +14,7 @@ from core.data.registry import DataSet
 from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
 from core.mixing.registry import MIXINGS, Plan, Step
+from core.optimisers import AdamW
 from core.paid import Paid
 from core.recipe import Recipe
 from core.runs.companion import build_companion
@@ -102,7 +103,7 @@ class Trainer:
             {"params": list(self.learned.parameters()), "weight_decay": 0.0},
         ]
         used = [group for group in groups if group["params"]]
-        return torch.optim.AdamW(used, lr=settings.lr, fused=self.device.type in ("cpu", "cuda"))
+        return AdamW(used, lr=settings.lr, fused=self.device.type in ("cpu", "cuda"))
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint has to hold."""

@@ -18,7 +18,7 @@ from core.runs.worker import prepare, state_at, work
 from tests.core.runs.conftest import VARIANTS, small
 
 CONTEXT = multiprocessing.get_context("forkserver")
-PRELOADED = [__name__, "sklearn.linear_model", "torch._dynamo"]  # an optimiser imports the last
+PRELOADED = [__name__, "sklearn.linear_model"]
 
 
 def trained(recipe, path=None, threads=1):
