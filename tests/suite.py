@@ -40,7 +40,7 @@ def main() -> int:
     asked = sys.argv[1:]
     chosen = asked if any(not word.startswith("-") for word in asked) else ["tests", *asked]
     return subprocess.call(
-        [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", *chosen], cwd=ROOT, env=environment
+        [sys.executable, "-m", "pytest", "-n", "2", "--no-loadscope-reorder", *chosen], cwd=ROOT, env=environment
     )
 
 

@@ -15,7 +15,6 @@ from dashboard.family_panels import length
 from dashboard.family_view import title
 from tests.dashboard.apps import link_of, numbers_in, opened, seen, well
 
-pytestmark = pytest.mark.xdist_group("family")
 QUESTION = "Which losses do the same thing?"
 
 

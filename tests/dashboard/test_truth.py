@@ -17,7 +17,6 @@ from core.runs import demo, layouts
 from core.runs.folder import RunFolder, write_arrays, write_atomically
 from tests.dashboard.apps import SMALL, Panel, Seen, numbers_in, opened, pages, seen, train
 
-pytestmark = pytest.mark.xdist_group("truth")
 DMM = {"loss.kind": "ranking", "mixing.kind": "dmm"}
 
 

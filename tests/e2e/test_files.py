@@ -4,12 +4,9 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.apps import SMALL, train
-
-pytestmark = pytest.mark.xdist_group("e2e")
 
 
 def embeddings(path: Path, **more: np.ndarray) -> Path:

@@ -10,7 +10,6 @@ from playwright.sync_api import Page, expect
 from tests.dashboard.apps import SMALL, pages, train
 from tests.e2e.conftest import NARROW, WIDE, Server
 
-pytestmark = pytest.mark.xdist_group("e2e")
 AXE = Axe()
 # Drawn by Streamlit itself: the hint of a shortcut on a button, in a grey of 4.47:1, and a formula too long for its
 # column, which scrolls but takes no focus.

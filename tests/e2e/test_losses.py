@@ -2,13 +2,10 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.apps import SMALL
 from tests.e2e.conftest import until
-
-pytestmark = pytest.mark.xdist_group("e2e")
 
 
 def described(page: Page, key: str):

@@ -13,7 +13,6 @@ from tests.dashboard.apps import SMALL
 from tests.e2e.conftest import Server, a_server, until
 from tests.e2e.test_look import barriers
 
-pytestmark = pytest.mark.xdist_group("e2e")
 ENDLESS = "def loss(scores):\n    while True:\n        pass\n"
 LARGE = "def loss(scores):\n    return torch.ones(2_500_000_000).sum()\n"
 MINE = SOUND["InfoNCE"].replace("0.1", "0.2")

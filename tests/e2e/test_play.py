@@ -13,7 +13,6 @@ from core.runs.worker import prepare
 from tests.dashboard.apps import SMALL, recipe_of
 from tests.e2e.conftest import LONG, last_line, until
 
-pytestmark = pytest.mark.xdist_group("e2e")
 LINK = SMALL | {"steps": "60", "speed": "fast"}
 MOVING = ("c_points", "c_hills", "c_push", "c_learning")
 

@@ -2,12 +2,9 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import LONG, until
-
-pytestmark = pytest.mark.xdist_group("e2e")
 
 
 def test_a_machine_that_never_saw_the_app_shows_a_recording_and_soon_a_run_of_its_own(fresh, visit):

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
 import torch
 from playwright.sync_api import FileChooser, Page, TimeoutError, expect
 
@@ -11,7 +10,6 @@ from tests.core.checkpoints.hostile import TRACE, runs_a_command
 from tests.e2e.conftest import NARROW
 from tests.e2e.test_look import barriers, fits, settled
 
-pytestmark = pytest.mark.xdist_group("e2e")
 DOOR = "[class*=st-key-checkpoint_] input[type=file]"
 
 

@@ -18,7 +18,6 @@ from core.runs.family import family
 from core.streams import stream
 from tests.core.diagnostics.clouds import unit
 
-pytestmark = pytest.mark.xdist_group("family")  # the map of all losses is measured once for all
 FEW = ("alignment", "clip", "core_tuning", "dcl", "info_nce", "moco", "nt_xent", "pairwise_clip", "supcon", "triplet")
 SINGLE = "each pair a class of its own"
 

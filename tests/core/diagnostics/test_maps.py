@@ -170,7 +170,6 @@ def test_umap_needs_three_items_two_neighbours_and_a_place_for_each(n, given):
         umap_layout(unit(n, 4), **given)
 
 
-@pytest.mark.xdist_group("umap")
 def test_umap_itself_draws_the_groups_repeats_itself_and_finds_no_structure_in_noise():
     x, labels = groups(200, 64, 10)
     found = umap_layout(x, neighbours=10).coordinates
