@@ -158,16 +158,26 @@ class Watch:
         if message.type == "error" and not message.location["url"].endswith(KNOWN):
             self.errors.append(f"{message.text} ({message.location['url']})")
 
-    @contextmanager
-    def over(self, page: Page) -> Iterator[None]:
-        """Watch a page."""
+    def failed(self, error: Error) -> None:
+        self.errors.append(str(error))
 
-        def failed(error: Error) -> None:
-            self.errors.append(str(error))
-
-        heard = {"request": self.request, "websocket": self.request, "console": self.console, "pageerror": failed}
+    def listen(self, page: Page) -> dict[str, Callable[..., None]]:
+        """Watch a page and what it opens; returns what was put there, by event."""
+        heard = {
+            "request": self.request,
+            "websocket": self.request,
+            "console": self.console,
+            "pageerror": self.failed,
+            "popup": self.listen,
+        }
         for event, listener in heard.items():
             page.on(event, listener)
+        return heard
+
+    @contextmanager
+    def over(self, page: Page) -> Iterator[None]:
+        """Watch a page for as long as this lasts."""
+        heard = self.listen(page)
         yield
         for event, listener in heard.items():
             page.remove_listener(event, listener)

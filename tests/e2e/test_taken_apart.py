@@ -75,7 +75,11 @@ def test_a_hostile_file_is_one_sentence_and_the_page_lives_on(visit, server, tmp
 
 def test_both_doors_and_what_lies_behind_them_are_reached_by_keyboard(visit, tmp_path):
     page = visit("/inspect", {})
-    page.on("filechooser", lambda _: None)  # choosers are caught from now on, not from when one is waited for
+
+    def caught(chooser: FileChooser) -> None:
+        """Choosers are caught from now on, not from when one is waited for."""
+
+    page.on("filechooser", caught)
     settled(page)
     for door in ("file", "checkpoint"):
         chooser = opened_by_keyboard(page, f"[class*=st-key-{door}_] [data-testid=stFileUploaderDropzone] button")
@@ -84,6 +88,7 @@ def test_both_doors_and_what_lies_behind_them_are_reached_by_keyboard(visit, tmp
     towards(page, "[class*=st-key-forget_] button")
     page.keyboard.press("Enter")
     expect(page.get_by_text("mine.pt")).to_have_count(0)
+    page.remove_listener("filechooser", caught)
 
 
 def opened_by_keyboard(page: Page, selector: str) -> FileChooser:
