@@ -75,11 +75,13 @@ def readable(page: Page) -> list[str]:
 
 def test_the_menu_leads_to_every_page_and_each_is_whole_and_readable(visit, trained):
     page = visit("/play", SMALL)
+    settled(page)
     found = {}
     for name in pages():
         page.get_by_test_id("stTopNavLink").filter(has_text=name.capitalize()).click()
         expect(page).to_have_url(re.compile(rf"/{'' if name == 'start' else name}(\?|$)"))
         settled(page)
+        expect(page).to_have_url(re.compile(r"data\.kind=circle"))
         found[name] = readable(page)
         fits(page)
         page.set_viewport_size(NARROW)
