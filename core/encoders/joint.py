@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from core.encoders.registry import build
 from core.params import Params
-from core.streams import stream
+from core.streams import drawing_from
 
 
 class Joint(nn.Module):
@@ -32,7 +32,6 @@ def build_joint(parts: Mapping[str, tuple[Params, tuple[int, ...]]], dim: int, s
         seed: of the recipe.
     """
     branches = [build(p, shape, dim, seed, f"joint {name}") for name, (p, shape) in parts.items()]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(seed, "weights", "joint").initial_seed())
+    with drawing_from(seed, "weights", "joint"):
         head = nn.Sequential(nn.GELU(), nn.Linear(dim * len(parts), dim))
     return Joint(list(parts), branches, head)

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from core.data.registry import Form, Modality
 from core.params import Params
 from core.registry import Entry, Origin, Registry
-from core.streams import stream
+from core.streams import drawing_from
 
 
 class Prepare(Protocol):
@@ -64,6 +63,5 @@ def encoder(
 
 def build(p: Params, shape: tuple[int, ...], dim: int, seed: int, tower: str) -> nn.Module:
     """An encoder whose initial weights depend on the seed and the name of its tower, and on nothing drawn before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(seed, "weights", tower).initial_seed())
+    with drawing_from(seed, "weights", tower):
         return ENCODERS.of(p).call(p, shape, dim)

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from core.data.registry import DataSet
 from core.losses.registry import LOSSES
 from core.methods.registry import METHODS
 from core.recipe import Recipe
-from core.streams import stream
+from core.streams import drawing_from
 
 
 def classes_of(recipe: Recipe, data: DataSet) -> int:
@@ -23,8 +22,7 @@ def build_companion(recipe: Recipe, data: DataSet) -> nn.Module | None:
     companion = LOSSES.of(recipe.loss).companion
     if companion is None:
         return None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(recipe.seed, "companion").initial_seed())
+    with drawing_from(recipe.seed, "companion"):
         return companion.build(recipe.loss, {"D": recipe.encoder.dim, "P": classes_of(recipe, data)})
 
 

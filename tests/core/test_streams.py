@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.streams import stream
+from core.streams import drawing_from, stream
 
 ADDRESSES = [
     (0, "batches", 0),
@@ -42,6 +42,18 @@ def test_the_same_address_gives_the_same_draws_whatever_was_drawn_before():
     kept = stream(3, "purpose", 4)
     torch.rand(7, generator=stream(3, "purpose", 4))
     assert torch.equal(first, torch.rand(5, generator=kept))
+
+
+def test_a_module_draws_its_weights_from_an_address_and_leaves_the_generator_where_it_was():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    with drawing_from(3, "weights", "left"):
+        drawn = torch.nn.Linear(4, 2).weight
+    assert torch.equal(torch.rand(3), expected)
+    bound = 1 / math.sqrt(4)
+    by_hand = (torch.rand(2, 4, generator=stream(3, "weights", "left")) * 2 - 1) * bound
+    torch.testing.assert_close(drawn.detach(), by_hand)
 
 
 def test_every_part_of_the_address_counts():

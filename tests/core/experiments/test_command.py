@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from core.environment import ROOT
 from core.experiments import command
 from core.experiments.command import run, settings
 from core.experiments.folder import ExperimentFolder
+from core.experiments.worker import work
 from core.refusal import Refusal
 
 PATIENCE = 0.02
@@ -68,10 +70,22 @@ def test_a_killed_command_leaves_no_one_working_and_goes_on_to_the_same_results(
     assert not (cut / "results.json").exists()
     again = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
+    ExperimentFolder(whole).write_asked(ExperimentFolder(cut).asked())
+    for arm in ("base", "dmm"):
+        work(whole, arm)
     assert main(words(whole, "--steps", "40")) == 0
     assert results_of(cut) == results_of(whole)
 
 
+@pytest.fixture
+def control_c() -> Iterator[None]:
+    """A suite that was started in the background ignores Ctrl-C, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("control_c")
 def test_control_c_is_answered_and_what_is_finished_stays(tmp_path):
     line = [sys.executable, "-m", "core", *words(tmp_path / "run", "--steps", "2000", "--workers", "1")]
     running = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

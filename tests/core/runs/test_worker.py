@@ -92,12 +92,12 @@ def _victim(path, seconds):
 @pytest.mark.parametrize("name", [*VARIANTS, "two threads"])
 def test_killed_at_twenty_random_steps_and_resumed_a_run_equals_an_uninterrupted_one(name, tmp_path):
     threads = 2 if name == "two threads" else 1
-    recipe = small(**{key.replace(".", "__"): value for key, value in VARIANTS.get(name, {}).items()}, steps="300")
+    recipe = small(**{key.replace(".", "__"): value for key, value in VARIANTS.get(name, {}).items()}, steps="150")
     whole = trained(recipe, tmp_path / "whole", threads)
     folder = prepare(recipe, RunFolder(tmp_path / "killed"), threads)
     CONTEXT.set_forkserver_preload(PRELOADED)
     rng = random.Random(name)
-    for step in sorted(rng.sample(range(10, 290), 20)):
+    for step in sorted(rng.sample(range(5, 140), 20)):
         process = CONTEXT.Process(target=_victim, args=(folder.path, 0.02))
         process.start()
         while process.is_alive() and last_step(folder) < step:
