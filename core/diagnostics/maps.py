@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ def umap_layout(
     epochs: int | None = None,
     seed: int = 0,
 ) -> Layout:
-    """The map by UMAP; for a worker, since the first one in a process compiles for seconds.
+    """The map by UMAP; for a worker: the first one in a process imports for seconds, on a new machine it compiles too.
 
     The rows are shuffled before and put back after: on data that hardly differ UMAP draws groups that follow the order
     of the rows (lmcinnes/umap#840), and such data are not given to it at all. One thread, so that a seed decides the
@@ -203,8 +204,16 @@ def _drawn(x: np.ndarray, **settings: Any) -> Tensor:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from umap import UMAP
-
-            return torch.from_numpy(UMAP(**settings).fit_transform(x))
+            return torch.from_numpy(_umap()(**settings).fit_transform(x))
     finally:
         torch.set_num_threads(threads)
+
+
+@cache
+def _umap() -> type:
+    """umap-learn, which keeps on disk what numba compiled of it: that takes longer than a map, in every process."""
+    from umap import UMAP, umap_
+
+    for slow in (umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+        slow.enable_caching()
+    return UMAP

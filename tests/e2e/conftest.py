@@ -127,10 +127,10 @@ def server(tmp_path_factory) -> Iterator[Server]:
     yield from a_server(home)
 
 
-@pytest.fixture
-def fresh(tmp_path) -> Iterator[Server]:
-    """One for this test alone, on a machine that has never seen the app."""
-    yield from a_server(tmp_path / "home")
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Iterator[Server]:
+    """One on a machine that had never seen the app."""
+    yield from a_server(tmp_path_factory.mktemp("fresh") / "home")
 
 
 @pytest.fixture(scope="session")

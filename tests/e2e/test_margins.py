@@ -56,9 +56,9 @@ def test_a_tab_stands_in_the_link_and_opens_from_it(visit):
 
 
 def test_the_lab_empties_as_pairs_come_close_and_the_partners_stay_lit(visit):
-    page = visit("/gradients", {"pairs.part": "lab", "lab.closeness": "0.4"})
+    page = visit("/gradients", {"pairs.part": "lab", "lab.closeness": "0.6"})
     clean, mixed = described(page, "c_clean"), described(page, "c_mixed")
     expect(clean).not_to_have_attribute("aria-label", re.compile("64 pictures silent"))
-    slid(page, "Closeness ρ", "ArrowRight", 15)
+    slid(page, "Closeness ρ", "ArrowRight", 5)
     expect(clean).to_have_attribute("aria-label", re.compile("0% pushed, 64 pictures silent"))
     expect(mixed).not_to_have_attribute("aria-label", re.compile("64 silent"))

@@ -1,5 +1,3 @@
-import sys
-import types
 import warnings
 
 import numpy as np
@@ -8,6 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
+from core.diagnostics import maps
 from core.diagnostics.maps import COLD_EPOCHS, WARM_EPOCHS, hardly_differ, nearest, pca, pca_layout, umap_layout
 from core.diagnostics.trust import structure, trustworthiness
 from core.diagnostics.verdicts import looks_like_noise
@@ -91,9 +90,7 @@ class Recorder:
 
 @pytest.fixture
 def recorded(monkeypatch):
-    fake = types.ModuleType("umap")
-    fake.UMAP = Recorder
-    monkeypatch.setitem(sys.modules, "umap", fake)
+    monkeypatch.setattr(maps, "_umap", lambda: Recorder)
     monkeypatch.setattr(Recorder, "calls", [])
     return Recorder.calls
 
@@ -193,6 +190,10 @@ def test_umap_itself_draws_the_groups_repeats_itself_and_finds_no_structure_in_n
     assert seen.trust == trustworthiness(noise, drawn)
     assert abs(seen.trust - seen.twin) < 0.05
     assert looks_like_noise(seen.trust, seen.twin).word == "no structure"
+    from umap import umap_
+
+    for slow in (umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+        assert slow.stats.cache_hits or slow.stats.cache_misses, "what numba compiled is not kept on disk"
 
 
 def test_the_threads_of_torch_are_put_back(recorded):
