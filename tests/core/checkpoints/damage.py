@@ -40,6 +40,7 @@ def read_all(file: Path, folder: Path) -> dict[str, int]:
         else:
             (folder / reader.SUMMARY).unlink()
             counts["opened"] += 1
+        copy.unlink()  # to write over it would wait for the disk
     return counts
 
 
