@@ -72,8 +72,9 @@ def records() -> tuple[dict[str, Any], ...]:
         return tuple(json.load(file))
 
 
+@lru_cache(maxsize=len(STYLES))
 def drawings(style: str) -> np.ndarray:
-    """(N, 32, 32, 4) uint8 pictures of one style, with soft edges."""
+    """(N, 32, 32, 4) uint8 pictures of one style, with soft edges; shared, so nobody may change them in place."""
     with np.load(FOLDER / "emoji_images.npz", allow_pickle=False) as arrays:
         return arrays[style]
 
@@ -91,6 +92,12 @@ def colourfulness(pictures: np.ndarray) -> np.ndarray:
     return ((whole[..., :3].max(-1) - whole[..., :3].min(-1)) * whole[..., 3]).sum((1, 2))
 
 
+@lru_cache(maxsize=1)
+def _colours() -> np.ndarray:
+    """(N,) how colourful Noto draws each emoji."""
+    return colourfulness(drawings("noto"))
+
+
 def everyday(train: list[int], kin: list[str]) -> list[int]:
     """The training items in the order in which a small set takes them.
 
@@ -98,7 +105,7 @@ def everyday(train: list[int], kin: list[str]) -> list[int]:
     and of each group the names of fewest words first, the more colourful first among them. Then all others in the
     order of their rows.
     """
-    known, colour = records(), colourfulness(drawings("noto"))
+    known, colour = records(), _colours()
     chosen: dict[str, int] = {}
     for item in sorted(train, key=lambda item: (len(known[item]["en"]), item)):
         chosen.setdefault(kin[item], item)
@@ -122,7 +129,9 @@ def _split(p: Emoji, kin: list[str]) -> Split:
     return by_family(kin, VALIDATION, TEST, g, largest=TEST // 25)
 
 
+@lru_cache(maxsize=8)
 def _modality(name: str) -> Modality:
+    """One of the modalities, shared by all data sets that have it."""
     if name in STYLES:
         return Modality(name, "image", on_white(drawings(name)), tower=name)
     texts = tuple(", ".join((record[name], *record[f"{name}_keywords"])) for record in records())

@@ -151,7 +151,9 @@ def test_a_run_at_rest_names_its_family_and_its_knob_and_held_out_items_are_neve
     assert guess(*test).family in (family, None)
 
 
-def test_what_cannot_be_told_is_not_sure_and_says_why():
+def test_what_cannot_be_told_is_not_sure_and_says_why(monkeypatch):
+    """Half of pull and push does not cancel in pairs that nobody trained: a few batches show it."""
+    monkeypatch.setattr(guessing, "SEEN", 512)
     z = unit(200, 8, 1)
     cases = {
         "too few": (z[:20], z[:20]),

@@ -1,8 +1,10 @@
 """The recommender: paired by seed, tuned without the test ratings, inside its ball, on a generated file of ratings."""
 
+import functools
 import itertools
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +14,18 @@ import torch
 from core.__main__ import main
 from core.data.ratings import LIKED, read
 from core.experiments import recommending
-from core.experiments.recommender import Fit, Likes, Recommending, draw_negatives, fit, likes, pay
+from core.experiments.command import settings
+from core.experiments.folder import ExperimentFolder
+from core.experiments.recommender import Ball, Fit, Likes, Recommending, draw_negatives, fit, likes, pay
 from core.experiments.recommending import ARMS, known, measured, without_test
 from core.experiments.settings import Experiment
 from core.experiments.tasks import tasks
+from core.experiments.worker import work
 from core.mixing.registry import Known
 from core.streams import stream
 
 USERS, ITEMS = 40, 60
+STEPS = 40
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +48,31 @@ def recipe(ratings: str, arm: str = "base", steps: int = 30, seed: int = 0, **fl
     )
     chosen = next(each for each in ARMS if each.key == arm)
     return tasks()["recommender"].recipe(asked, {"batch": "16", "dim": "8", **chosen.link, **chosen.tuned[0]}, seed)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The `first` rows of a training, the batch of each step, and the ball after the last."""
+
+    first: list[torch.Tensor]
+    batches: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    ball: Ball
+
+
+@pytest.fixture(scope="module")
+def walk(ratings) -> Callable[[str], Walk]:
+    """Trains an arm for `STEPS` steps, once."""
+
+    @functools.cache
+    def walked(arm: str) -> Walk:
+        training = Fit(recipe(ratings, arm), likes(recipe(ratings)))
+        first, batches = [rows.detach().clone() for rows in training.ball.parameters()], []
+        for _ in range(STEPS):
+            batches.append(training.batch())
+            training.advance()
+        return Walk(first, batches, training.ball)
+
+    return walked
 
 
 def test_training_finds_what_users_like(ratings):
@@ -69,23 +100,21 @@ def test_training_reads_the_likes_of_the_train_part_alone(ratings):
 
 
 @pytest.mark.parametrize("arm", [arm.key for arm in ARMS])
-def test_arms_share_weights_batches_and_negatives_of_a_seed(ratings, arm):
-    base, other = (Fit(recipe(ratings, key), likes(recipe(ratings))) for key in ("base", arm))
-    assert all(torch.equal(a, b) for a, b in zip(base.ball.parameters(), other.ball.parameters(), strict=True))
-    for _ in range(40):
-        mine, theirs = base.batch(), other.batch()
+def test_arms_share_weights_batches_and_negatives_of_a_seed(ratings, walk, arm):
+    base, other = walk("base"), walk(arm)
+    assert all(torch.equal(a, b) for a, b in zip(base.first, other.first, strict=True))
+    alike = recipe(ratings, arm).negatives == recipe(ratings).negatives
+    for mine, theirs in zip(base.batches, other.batches, strict=True):
         assert torch.equal(mine[0], theirs[0])
         assert torch.equal(mine[1], theirs[1])
-        if other.p.negatives == base.p.negatives:
+        if alike:
             assert torch.equal(mine[2], theirs[2])
-        base.advance()
-        other.advance()
 
 
 @pytest.mark.parametrize("arm", [arm.key for arm in ARMS])
-def test_rows_stay_in_the_unit_ball_and_training_is_repeatable(ratings, arm):
-    p = recipe(ratings, arm)
-    one, two = (fit(p, likes(p), lambda: None) for _ in range(2))
+def test_rows_stay_in_the_unit_ball_and_training_is_repeatable(ratings, walk, arm):
+    p = recipe(ratings, arm, steps=STEPS)
+    one, two = walk(arm).ball, fit(p, likes(p), lambda: None)
     for rows, same in zip(one.parameters(), two.parameters(), strict=True):
         assert float(rows.detach().norm(dim=1).max()) <= 1 + 1e-6
         assert torch.equal(rows, same)
@@ -182,8 +211,13 @@ def test_tuning_does_not_read_the_test_ratings_and_a_planted_leak_is_found(ratin
 
 
 def test_the_command_runs_on_a_file_of_ratings_and_does_not_name_its_place(ratings, tmp_path, capsys):
-    line = ["experiment", "recommender", "--ratings", ratings, "--out", str(tmp_path), "--arms", "base,dmm"]
-    assert main([*line, "--seeds", "2", "--configurations", "1", "--steps", "5", "--split", "time"]) == 0
+    """One arm has a process of its own; the other is finished here beforehand."""
+    flat = {"arms": "base,dmm", "seeds": "2", "configurations": "1", "steps": "5", "split": "time", "ratings": ratings}
+    ExperimentFolder(tmp_path).write_asked(settings("recommender", flat))
+    work(tmp_path, "base")
+    line = [word for name, value in flat.items() for word in (f"--{name}", value)]
+    assert main(["experiment", "recommender", "--out", str(tmp_path), *line]) == 0
+    assert [file.stem for file in tmp_path.glob("log/*")] == ["dmm"]
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (said["task"], set(said["test"])) == ("recommender", {"base", "dmm"})
     text = Path(said["file"]).read_text(encoding="utf-8")

@@ -1,7 +1,9 @@
 """The work on an arm: paired by seed, tuned on validation alone, and resumed to the same numbers."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +19,25 @@ from core.experiments.tasks import MISSING, RETRIEVAL
 from core.experiments.worker import Try, choose
 from core.refusal import Refusal
 from core.runs.trainer import Trainer
-from tests.core.experiments.tiny import STEPS, asked, hand, task
+from tests.core.experiments.tiny import KEYS, STEPS, asked, hand, task
 
 BEFORE = 5
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """Where all arms are finished; nobody trains there again."""
+    path = tmp_path_factory.mktemp("whole")
+    worker = hand(path)
+    for arm in worker.task.chosen(worker.asked):
+        worker.finish(arm)
+    return path
+
+
+@pytest.fixture
+def finished(whole, tmp_path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(whole, tmp_path / "finished")
 
 
 def spoilt(data: DataSet) -> DataSet:
@@ -69,13 +87,12 @@ def test_blind_data_has_no_test_part_and_measuring_it_is_refused():
         missing_numbers(z, data, whole.split.test)
 
 
-def test_tuning_files_hold_validation_alone(tmp_path):
-    worker = hand(tmp_path)
-    arm = worker.task.chosen(worker.asked)[0]
-    worker.finish(arm)
-    rows = {file.name: json.loads(file.read_text()) for file in tmp_path.rglob("*-*.json")}
-    tuning = [row for name, row in rows.items() if name.startswith("tuning")]
-    report = [row for name, row in rows.items() if name.startswith("report")]
+@pytest.mark.parametrize("arm", KEYS)
+def test_tuning_files_hold_validation_alone(arm, whole):
+    (folder,) = whole.glob(f"runs/*/{arm}")
+    tuning, report = (
+        [json.loads(file.read_text()) for file in folder.glob(f"{purpose}-*.json")] for purpose in ("tuning", "report")
+    )
     assert (len(tuning), len(report)) == (4, 3)
     assert all(set(row["measured"]) == {"validation"} for row in tuning)
     assert all(set(row["measured"]) == {"validation", "test"} for row in report)
@@ -122,10 +139,8 @@ class Killed(BaseException):
     """As if the process had gone."""
 
 
-def test_a_killed_arm_goes_on_and_ends_with_the_same_results(tmp_path):
-    whole, cut = hand(tmp_path / "whole"), hand(tmp_path / "cut")
-    for arm in whole.task.chosen(whole.asked):
-        whole.finish(arm)
+def test_a_killed_arm_goes_on_and_ends_with_the_same_results(whole, tmp_path):
+    cut = hand(tmp_path / "cut")
     calls = iter(range(1000))
 
     def die():
@@ -143,15 +158,14 @@ def test_a_killed_arm_goes_on_and_ends_with_the_same_results(tmp_path):
     for arm in again.task.chosen(again.asked):
         again.finish(arm)
     assert {file: file.stat().st_mtime_ns for file in files} == ages
-    assert report_of(again) == report_of(whole)
+    assert report_of(again) == report_of(hand(whole))
 
 
-def test_a_torn_file_is_trained_again(tmp_path):
-    worker = hand(tmp_path)
+def test_a_torn_file_is_trained_again(finished):
+    worker = hand(finished)
     arm = worker.task.chosen(worker.asked)[0]
-    worker.finish(arm)
     before = worker.report(arm)["rows"]
-    file = next(iter(tmp_path.rglob("report-*.json")))
+    file = next(finished.glob(f"runs/*/{arm.key}/report-*.json"))
     file.write_text('{"seed": 0, "meas')
     assert None in worker.report(arm)["rows"]
     worker.finish(arm)
@@ -159,14 +173,11 @@ def test_a_torn_file_is_trained_again(tmp_path):
     assert [row["measured"] for row in after] == [row["measured"] for row in before]
 
 
-def test_another_budget_takes_over_what_fits(tmp_path):
-    worker = hand(tmp_path, seeds=2)
-    arm = worker.task.chosen(worker.asked)[0]
-    worker.finish(arm)
-    known = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*-*.json")}
-    longer = hand(tmp_path, seeds=4)
-    longer.finish(arm)
-    now = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*-*.json")}
+def test_another_budget_takes_over_what_fits(finished):
+    known = {file: file.stat().st_mtime_ns for file in finished.rglob("*-*.json")}
+    longer = hand(finished, seeds=5)
+    longer.finish(longer.task.chosen(longer.asked)[0])
+    now = {file: file.stat().st_mtime_ns for file in finished.rglob("*-*.json")}
     assert known.items() <= now.items()
     assert len(now) == len(known) + 2
 
