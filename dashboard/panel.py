@@ -121,7 +121,8 @@ def draw(key: str, chart: Chart, *, select: Literal["lasso", "points"] | None = 
     if chart.kind == "echarts":
         return st.echarts_chart(chart.spec, height=tall, key=name, alt=chart.alt)
     if chart.kind == "altair":
-        return st.altair_chart(chart.spec.properties(height=tall), width="stretch", key=name, alt=chart.alt)
+        chart.spec.height = tall
+        return st.altair_chart(chart.spec, width="stretch", key=name, alt=chart.alt)
     from dashboard.charts.theme import PLOTLY_CONFIG
 
     # A live switch of the theme leaves Plotly's colours stale; naming the theme makes the next rerun draw them anew.

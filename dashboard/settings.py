@@ -116,13 +116,13 @@ def more() -> None:
         "Networks": ("encoder.",),
         "Training": ("optimiser.", "method.", "steps", "seed"),
     }
+    every = [k.address for k in knobs(view().recipe()) if k.matters]
     with st.popover("More", icon=":material/tune:", type="tertiary"):
         with st.container(horizontal=True):
             knob("lane.on")
             knob("speed")
         for title, places in groups.items():
-            inside = [k.address for k in knobs(view().recipe()) if k.matters and k.address.startswith(places)]
-            rest = [a for a in inside if a not in FRONT and not a.endswith(".kind")]
+            rest = [a for a in every if a.startswith(places) and a not in FRONT and not a.endswith(".kind")]
             if rest:
                 st.markdown(f"**{title}**")
                 with st.container(horizontal=True):

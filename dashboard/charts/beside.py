@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.charts.chart import Chart
-from dashboard.charts.tables import PAPER, axis, bottom, colour, plot
+from dashboard.charts.tables import PAPER, axis, bottom, colour, plot, tips
 from dashboard.words import number
 
 ROW, FRAME, NAME = 18, 64, 200
@@ -45,14 +45,13 @@ def beside(names: Sequence[str], ways: Mapping[str, Estimates], *, x_title: str,
     )  # fmt: skip
     offset = alt.YOffset("way:N", sort=order, scale=alt.Scale(domain=order))
     said = [
-        "name:N",
-        "way:N",
+        *tips("name:N", "way:N"),
         *(alt.Tooltip(f"{part}:Q", format=f".{digits + 1}f") for part in ("mean", "low", "high")),
     ]
     base = plot(table)
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(
-            x=alt.X("low:Q", scale=scale), x2="high:Q", y=y, yOffset=offset, color=colour()
+            x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"), y=y, yOffset=offset, color=colour()
         )
     ]
     for way, mark in zip(order, MARKS, strict=False):

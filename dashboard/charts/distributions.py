@@ -56,13 +56,17 @@ def distributions(
         source = plot(values[values["kind"] == kind])
         dash = theme.DASH if kind == "negatives" else [1, 0]
         layers += [
-            source.mark_area(opacity=0.25).encode(x=x, y=y, y2="base:Q", color=colour(), detail="run:N"),
-            source.mark_line(strokeWidth=2, strokeDash=dash).encode(x=x, y=y, color=colour(), detail="run:N"),
+            source.mark_area(opacity=0.25).encode(
+                x=x, y=y, y2=alt.Y2("base:Q"), color=colour(), detail=alt.Detail("run:N")
+            ),
+            source.mark_line(strokeWidth=2, strokeDash=dash).encode(
+                x=x, y=y, color=colour(), detail=alt.Detail("run:N")
+            ),
         ]
     layers.append(
         plot(pd.DataFrame(names))
         .mark_text(align="left", baseline="bottom", fontSize=13, fontWeight=600)
-        .encode(x=x, y="base:Q", text="name:N", color=colour())
+        .encode(x=x, y=alt.Y("base:Q"), text=alt.Text("name:N"), color=colour())
     )
     said = "; ".join(
         f"{name}: positives average {number(_mean(grid, kinds['positives']))}, negatives "

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.charts.chart import Chart
-from dashboard.charts.tables import PAPER, axis, bottom, colour, plot
+from dashboard.charts.tables import PAPER, axis, bottom, colour, plot, shown, tips
 from dashboard.words import number, signed
 
 ROW, FRAME, NAME = 30, 64, 190
@@ -44,8 +44,8 @@ def differences(
     y = _names(names)
     base = plot(values)
     zero = plot(pd.DataFrame({"mean": [0.0], "kind": ["anchor"]}))
-    said = ["name:N", *(alt.Tooltip(f"{part}:Q", format="+.3f") for part in ("mean", "low", "high"))]
-    opacity = alt.condition(alt.datum.sure, alt.value(1), alt.value(UNSURE))
+    said = [*tips("name:N"), *(alt.Tooltip(f"{part}:Q", format="+.3f") for part in ("mean", "low", "high"))]
+    opacity = shown(alt.datum.sure, UNSURE)
     layers: list[Any] = [zero.mark_rule(strokeWidth=1.2).encode(x=x, color=colour())]
     if any(len(row) for row in each):
         seeds = [
@@ -57,7 +57,9 @@ def differences(
             plot(pd.DataFrame(seeds)).mark_tick(thickness=1.5, height=9, opacity=0.4).encode(x=x, y=y, color=colour())
         )
     layers.append(
-        base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour(), opacity=opacity)
+        base.mark_rule(strokeWidth=2.5).encode(
+            x=alt.X("low:Q"), x2=alt.X2("high:Q"), y=y, color=colour(), opacity=opacity
+        )
     )
     filled = {"filled": True, "size": 110, "opacity": 1}
     hollow = {"filled": False, "size": 100, "strokeWidth": 2, "fill": PAPER, "opacity": 1}
@@ -95,10 +97,10 @@ def levels(
     scale = alt.Scale(zero=False, nice=True)
     x = alt.X("mean:Q", scale=scale, axis=bottom(x_title, grid=True, domain=False, tickCount=5))
     y, base = _names(names), plot(values)
-    said = ["name:N", *(alt.Tooltip(f"{part}:Q", format=".2f") for part in ("mean", "low", "high"))]
+    said = [*tips("name:N"), *(alt.Tooltip(f"{part}:Q", format=".2f") for part in ("mean", "low", "high"))]
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-            x=alt.X("low:Q", scale=scale), x2="high:Q", y=y, color=colour()
+            x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"), y=y, color=colour()
         ),
         base.transform_filter(alt.datum.dmm)
         .mark_point(filled=True, size=110, opacity=1)

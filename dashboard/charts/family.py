@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from dashboard.charts import theme
 from dashboard.charts.chart import Chart
-from dashboard.charts.tables import PAPER, axis, bottom, colour, plot
+from dashboard.charts.tables import PAPER, axis, bottom, colour, plot, tips
 from dashboard.words import tick
 
 HEIGHT, ROW, FRAME, NAME = 460, 30, 64, 150
@@ -174,8 +174,10 @@ def distances(names: Sequence[str], now: Sequence[float]) -> Chart:
     """
     table = plot(pd.DataFrame({"name": list(names), "now": list(now), "said": [*map(_short, now)], "kind": "anchor"}))
     x, y = _at("now", 0, max(0.1, *now) * 1.15), _row(names)
-    bars = table.mark_bar(size=14).encode(x=x, y=y, color=colour(), tooltip=["name:N", "now:Q"])
-    words = table.mark_text(align="left", dx=5, fontSize=theme.LABEL).encode(x=x, y=y, text="said:N", color=colour())
+    bars = table.mark_bar(size=14).encode(x=x, y=y, color=colour(), tooltip=tips("name:N", "now:Q"))
+    words = table.mark_text(align="left", dx=5, fontSize=theme.LABEL).encode(
+        x=x, y=y, text=alt.Text("said:N"), color=colour()
+    )
     said = f"Distances of {len(names)} losses, {names[0]} at {_short(now[0])}."
     columns = {"loss": list(names), "distance": [float(value) for value in now]}
     return Chart("altair", alt.layer(bars, words), said, ROW * len(names) + FRAME, columns)
@@ -194,12 +196,14 @@ def brought_nearer(names: Sequence[str], now: Sequence[float], after: Sequence[f
     top = max(0.1, *now) * 1.1
     x, y = _at("now", -0.02 * top, top), _row(names)
     dots = {"filled": True, "size": 95, "opacity": 1}
-    layers = [plot(table).mark_point(**dots).encode(x=x, y=y, color=colour(), tooltip=["name:N", "now:Q"])]
+    layers = [plot(table).mark_point(**dots).encode(x=x, y=y, color=colour(), tooltip=tips("name:N", "now:Q"))]
     if len(changed := table.dropna(subset=["after"])):
         rings = {"filled": False, "size": 85, "strokeWidth": 2, "fill": PAPER, "opacity": 1}
         end = _at("after", -0.02 * top, top)
-        told = ["name:N", "now:Q", "after:Q"]
-        across = plot(changed).mark_rule(strokeWidth=3, opacity=0.3).encode(x=x, x2="after:Q", y=y, color=colour())
+        told = tips("name:N", "now:Q", "after:Q")
+        across = (
+            plot(changed).mark_rule(strokeWidth=3, opacity=0.3).encode(x=x, x2=alt.X2("after:Q"), y=y, color=colour())
+        )
         layers = [across, *layers, plot(changed).mark_point(**rings).encode(x=end, y=y, color=colour(), tooltip=told)]
     said = f"Distances of {len(names)} losses; a change brings {len(changed)} of them nearer."
     columns = {"loss": list(names), "distance": [float(value) for value in now], "after": then}

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from dashboard.charts.chart import Chart
-from dashboard.charts.tables import FAINT, PAPER, axis, bottom, colour, plot
+from dashboard.charts.tables import FAINT, PAPER, axis, bottom, colour, plot, shown, tips
 from dashboard.words import share
 
 ROW, CURVE_HEIGHT, METHODS = 34, 320, 2
@@ -84,21 +84,19 @@ def subsets(
     y = alt.Y("at:Q", scale=alt.Scale(domain=[len(present) - 0.5, -2.1], nice=False), axis=None)
     source = plot(values)
     across = plot(values).mark_rule(strokeWidth=3, opacity=0.3)
-    tooltip = ["method:N", alt.Tooltip("mean:Q", format=".1f"), alt.Tooltip("low:Q", format=".1f"),
+    tooltip = [*tips("method:N"), alt.Tooltip("mean:Q", format=".1f"), alt.Tooltip("low:Q", format=".1f"),
                alt.Tooltip("high:Q", format=".1f")]  # fmt: skip
     layers = [
         across.transform_aggregate(one="min(mean)", other="max(mean)", groupby=["at", "kind"]).encode(
-            x=x("one"), x2="other:Q", y=y, color=colour()
+            x=x("one"), x2=alt.X2("other:Q"), y=y, color=colour()
         ),
-        source.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x=x("low"), x2="high:Q", y=y, color=colour()),
+        source.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x=x("low"), x2=alt.X2("high:Q"), y=y, color=colour()),
         _dots(source, True, x=x("mean"), y=y, color=colour(), tooltip=tooltip),
         *([_dots(source, False, x=x("mean"), y=y, color=colour(), tooltip=tooltip)] if len(results) > 1 else []),
-        plot(matrix)
-        .mark_circle(size=110)
-        .encode(x=x("x"), y=y, color=colour(), opacity=alt.condition(alt.datum.there, alt.value(1), alt.value(FAINT))),
+        plot(matrix).mark_circle(size=110).encode(x=x("x"), y=y, color=colour(), opacity=shown(alt.datum.there, FAINT)),
         plot(heads)
         .mark_text(angle=315, align="left", baseline="middle", fontSize=12)
-        .encode(x=x("x"), y=y, text="name:N", color=colour()),
+        .encode(x=x("x"), y=y, text=alt.Text("name:N"), color=colour()),
     ]
     names = list(results)[:METHODS]
     worst = values[values["method"] == names[0]]["mean"].min() / 100
@@ -137,11 +135,13 @@ def drop_curve(
     top = _top(max(float(np.nanmax(values["high"])), 100 * (chance or 0)))
     y = alt.Y("mean:Q", scale=alt.Scale(domain=[0, top]), axis=axis(values=np.linspace(0, top, 5).tolist()))
     source = plot(values)
-    band = source.mark_area(opacity=FAINT).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour(), detail="method:N")
+    band = source.mark_area(opacity=FAINT).encode(
+        x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), color=colour(), detail=alt.Detail("method:N")
+    )
     lines = [
         source.transform_filter(alt.datum.solid == solid)
         .mark_line(strokeWidth=2.5, strokeDash=[1, 0] if solid else [5, 3])
-        .encode(x=x, y=y, color=colour(), detail="method:N")
+        .encode(x=x, y=y, color=colour(), detail=alt.Detail("method:N"))
         for solid in (True, False)
     ]
     ends = values[values["at"] == values["at"].max()].sort_values("mean")
@@ -149,7 +149,7 @@ def drop_curve(
     if len(heights) == METHODS:
         heights[1] = max(heights[1], heights[0] + 0.07 * top)
     words = plot(ends.assign(mean=heights)).mark_text(align="left", dx=6, fontSize=12).encode(
-        x=x, y=y, text="method:N", color=colour()
+        x=x, y=y, text=alt.Text("method:N"), color=colour()
     )  # fmt: skip
     layers = [band, *lines, words]
     if chance is not None:
@@ -159,7 +159,7 @@ def drop_curve(
         base = plot(level)
         layers += [
             base.mark_line(strokeWidth=1.5, strokeDash=[2, 2]).encode(x=x, y=y, color=colour()),
-            base.mark_text(align="left", dy=-8, fontSize=12).encode(x=x, y=y, text="name:N", color=colour()),
+            base.mark_text(align="left", dy=-8, fontSize=12).encode(x=x, y=y, text=alt.Text("name:N"), color=colour()),
         ]
     said = "; ".join(
         f"{name} falls from {share(float(np.asarray(mean)[0]))} to {share(float(np.asarray(mean)[-1]))}"

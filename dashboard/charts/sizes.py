@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.charts.chart import Chart
-from dashboard.charts.tables import axis, bottom, colour, plot
+from dashboard.charts.tables import axis, bottom, colour, plot, tips
 from dashboard.words import count
 
 ROW, FRAME = 26, 60
@@ -26,7 +26,7 @@ def sizes(names: Sequence[str], values: Sequence[float], *, what: str) -> Chart:
     table = pd.DataFrame({"name": listed, "value": [float(values[k]) for k in order], "kind": "anchor"})
     x = alt.X("value:Q", axis=bottom(what, grid=True, domain=False, tickCount=4, format="~s"))
     y = alt.Y("name:N", sort=listed, axis=axis(labelLimit=180, domain=False, grid=False, format=""))
-    bars = plot(table).mark_bar(size=14).encode(x=x, y=y, color=colour(), tooltip=["name:N", "value:Q"])
+    bars = plot(table).mark_bar(size=14).encode(x=x, y=y, color=colour(), tooltip=tips("name:N", "value:Q"))
     said = f"; {listed[0]} {count(int(table['value'][0]))}" if listed else ""
     columns = {"name": listed, what: table["value"].tolist()}
     return Chart("altair", bars, f"{len(listed)} sizes in {what}{said}.", ROW * len(listed) + FRAME, columns)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from streamlit.components.v2 import manifest_scanner
-from streamlit.testing.v1 import AppTest
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 from streamlit.testing.v1.element_tree import Block, Node
 
 from core.addresses import read
@@ -37,6 +38,18 @@ SMALL = {
 
 # Every AppTest reads the metadata of all that is installed, in search of components; that does not change meanwhile.
 manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
+# And every run compiles its scripts anew, and is asked each millisecond whether it is done, which takes its turn.
+app_test.ScriptCache = local_script_runner.ScriptCache = functools.cache(ScriptCache)
+asked_each_millisecond = local_script_runner.require_widgets_deltas
+
+
+def wait_for_the_end(runner: local_script_runner.LocalScriptRunner, timeout: float) -> None:
+    """Sleep until a run is done; whether it is, and what to do where it is not, the runner knows."""
+    runner._script_thread.join(timeout)
+    asked_each_millisecond(runner, timeout)
+
+
+local_script_runner.require_widgets_deltas = wait_for_the_end
 
 HEADLINE = re.compile(r"\*\*([^*]+)\*\*(?: (:\w+-badge\[[^\n]+\]))?(?:\n\n(:small\[.+\]))?", re.DOTALL)
 
@@ -163,11 +176,21 @@ def _panel(node: Any, holders: tuple[Block, ...]) -> Panel:
 
 
 def _figure_numbers(proto: Any) -> Iterator[float]:
-    yield from numbers_below(json.loads(proto.spec))
+    yield from _written(proto.spec)
     for each in getattr(proto, "datasets", ()):
         table = pa.ipc.open_stream(io.BytesIO(each.data.data)).read_all()
         for column in table.columns:
             yield from numbers_below(column.to_pylist())
+
+
+def _written(spec: str) -> Iterator[float]:
+    """As `numbers_below` reads the JSON; where Plotly packs no array, they are taken down while it is parsed."""
+    if '"bdata"' in spec:
+        yield from numbers_below(json.loads(spec))
+        return
+    found: list[str] = []
+    json.loads(spec, parse_int=found.append, parse_float=found.append, parse_constant=found.append)
+    yield from map(float, found)
 
 
 def numbers_below(value: Any) -> Iterator[float]:

@@ -314,7 +314,7 @@ def test_the_batch_is_that_of_the_knobs():
     assert math.isfinite(loss_view.look(now.open, loss_view.sample_of(now, 5)).total)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def fresh() -> Iterator[None]:
     yield
     st.cache_resource.clear()

@@ -1,16 +1,22 @@
 """Altair charts: the tables inside hold the numbers, the colours come from one domain, labels are in ink."""
 
+import functools
 import json
 
+import altair as alt
 import numpy as np
+import pandas as pd
 import pytest
+from altair.utils import schemapi
 
+from dashboard import panel
 from dashboard.charts import theme
 from dashboard.charts.beside import beside
 from dashboard.charts.chart import Chart
 from dashboard.charts.distributions import LIFT, distributions
 from dashboard.charts.evidence import differences
 from dashboard.charts.missing import drop_curve, subsets
+from dashboard.charts.tables import plot
 
 PRESENT = np.array([[1, 1], [1, 0], [0, 1]], dtype=bool)
 BEST, WORST = np.array([0.9, 0.8, 0.7]), np.array([0.92, 0.6, 0.5])
@@ -35,6 +41,7 @@ def colours(spec: object) -> list[dict]:
     return [c for value in spec for c in colours(value)] if isinstance(spec, list) else []
 
 
+@functools.cache
 def draw() -> dict[str, Chart]:
     rates = np.array([0, 0.5, 1])
     one = {"positives": np.eye(9)[8], "negatives": np.eye(9)[2]}
@@ -66,6 +73,12 @@ def test_axis_labels_are_in_ink(chart):
     text = json.dumps(chart.spec.to_dict())
     assert text.count('"labelColor": {"expr": "scale(\'color\', \'anchor\')"}') >= 1
     assert text.count('"labelColor"') == text.count('labelColor": {"expr"')
+
+
+def test_a_chart_that_breaks_the_schema_is_refused_where_it_is_drawn():
+    wrong = plot(pd.DataFrame({"a": [1]})).mark_point().encode(x=alt.X("a:Q", scale=alt.Scale(domain="wide")))
+    with pytest.raises(schemapi.SchemaValidationError, match="wide"):
+        panel.draw("wrong", Chart("altair", wrong, "", 1, {}))
 
 
 def test_every_table_has_words_and_columns_of_one_length(chart):
