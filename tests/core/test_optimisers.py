@@ -1,26 +1,11 @@
-"""Optimisers without a compiler: torch's own numbers, and nothing of the compiler is imported by a run."""
+"""Optimisers without a compiler: torch's own numbers."""
 
 import copy
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from core import optimisers
-from core.environment import ROOT
-from tests.core.runs.conftest import SMALL
-
-RUN = f"""
-import sys
-from core.addresses import read
-from core.recipe import Recipe
-from core.runs.worker import prepare, work
-folder = prepare(read({SMALL | {"steps": "3"}!r}, Recipe())[0])
-work(folder)
-assert folder.status().state == "done"
-assert "torch._dynamo" not in sys.modules
-"""
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -45,9 +30,3 @@ def test_it_goes_torchs_way_to_the_last_bit_also_from_a_state_that_was_kept(name
     assert torch.equal(weights, same)
     assert state["param_groups"] == kept["param_groups"]
     assert all(torch.equal(state["state"][0][key], value) for key, value in kept["state"][0].items())
-
-
-def test_a_run_imports_nothing_of_the_compiler(tmp_path, monkeypatch):
-    monkeypatch.setenv("PUSHPULL_HOME", str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", RUN], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

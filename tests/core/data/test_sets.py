@@ -1,8 +1,6 @@
 """Every data set keeps the contract of `DataSet`, and is the same in every process."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -135,18 +133,6 @@ def test_the_digest_sees_every_part():
     ]
     assert digested(d).digest == d.digest
     assert len({d.digest, *(digested(v).digest for v in variants)}) == 1 + len(variants)
-
-
-def test_another_process_finds_the_same_data():
-    code = (
-        "from core.data.loading import load; from core.data.emoji import Emoji; from core.data.mfeat import MFeat\n"
-        "from core.data.circle import Circle; from core.data.digits import Digits; from core.data.clips import Clips\n"
-        "print(*(load(p).digest for p in (Emoji(items=48), MFeat(), Circle(), Digits(), Clips())))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
-    )
-    assert done.stdout.split() == [load(p).digest for p in (Emoji(items=48), MFeat(), Circle(), Digits(), Clips())]
 
 
 @pytest.mark.parametrize("dimension", [2, 3])

@@ -1,12 +1,7 @@
-import subprocess
-import sys
-
 import pytest
 
 from core.diagnostics.registry import DIAGNOSTICS, DiagnosticEntry, diagnostic
-from core.environment import ROOT
 
-LATE = ("sklearn", "umap", "scipy", "numba", "streamlit", "plotly", "altair")
 ENTRIES = [pytest.param(entry, id=entry.key) for entry in DIAGNOSTICS]
 
 
@@ -45,9 +40,3 @@ def test_a_function_keeps_its_own_name_and_a_key_is_taken_once():
             diagnostic("twice", **words)(twice)
     finally:
         DIAGNOSTICS.remove("twice")
-
-
-def test_the_slow_libraries_are_imported_when_they_are_needed():
-    script = f"import sys, core.catalogue as c; c.catalogue(); print([n for n in {LATE} if n in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert found.stdout.strip() == "[]"

@@ -1,8 +1,5 @@
 """Every encoder over the whole registry: shapes, weights by address, devices, and what each one claims."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from pydantic import ValidationError
@@ -17,7 +14,6 @@ from core.encoders.linear import Linear
 from core.encoders.mlp import MLP
 from core.encoders.registry import ENCODERS, build
 from core.encoders.text import Text, hashed, pieces
-from core.environment import ROOT
 from core.streams import stream
 
 N, DIM = 7, 5
@@ -200,15 +196,3 @@ def test_alike_texts_lie_close():
     x = hashed(Modality("t", "text", ("grinning cat", "grinning cats", "steam locomotive"), "t"), Text())
     similar = x @ x.T
     assert similar[0, 1] > 0.5 > 0.2 > similar[0, 2]
-
-
-def test_hashing_is_the_same_in_another_process():
-    code = (
-        "from core.encoders.text import *; from core.data.registry import Modality\n"
-        "print(*hashed(Modality('t', 'text', ('grinning face', '果物'), 't'), Text()).nonzero().flatten().tolist())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "9"}
-    )
-    here = hashed(Modality("t", "text", ("grinning face", "果物"), "t"), Text())
-    assert list(map(int, done.stdout.split())) == here.nonzero().flatten().tolist()
