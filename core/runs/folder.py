@@ -18,6 +18,7 @@ import os
 import shutil
 import time
 import uuid
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -193,16 +194,16 @@ class RunFolder:
         Raises:
             DamagedRun: if the file is unreadable.
         """
-        return _arrays(self.path / "snapshots" / f"{step}.npz")
+        return read_arrays(self.path / "snapshots" / f"{step}.npz")
 
     def embeddings(self) -> dict[str, np.ndarray]:
         """Modality -> (N, D) of all items, after the last step."""
-        return _arrays(self.path / "embeddings.npz")
+        return read_arrays(self.path / "embeddings.npz")
 
     def joint(self) -> np.ndarray | None:
         """(N, D) of all items by the joint encoder after the last step, or None where the run has none."""
         file = self.path / "joint.npz"
-        return _arrays(file)["joint"] if file.exists() else None
+        return read_arrays(file)["joint"] if file.exists() else None
 
     def ask_to_stop(self) -> None:
         """Ask the worker to stop; it answers within one step."""
@@ -236,11 +237,16 @@ def _numbered(place: Path, changed: int) -> tuple[int, ...]:
     return tuple(sorted(int(stem) for stem, _, end in names if end == "npz" and stem.isdigit()))
 
 
-def _arrays(file: Path) -> dict[str, np.ndarray]:
+def read_arrays(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file that `write_arrays` wrote.
+
+    Raises:
+        DamagedRun: if it is not there or not readable.
+    """
     try:
         with file.open("rb") as content, np.load(content, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error, RuntimeError) as error:
         raise DamagedRun(f"{file} is not readable ({error}); resume the run or delete it") from error
 
 

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from core.diagnostics.maps import umap_layout
 from core.runs.folder import write_arrays, write_json
-from core.runs.layouts import answer_file, layouts_home, read_arrays, reason_file, sampled_trust, say, worker
+from core.runs.layouts import answer_file, arrays_of, layouts_home, reason_file, sampled_trust, say, worker
 
 IDLE_SECONDS = 600.0
 KEPT = 1_000
@@ -67,7 +67,7 @@ def _warm_up(usual: float) -> float:
 
 def _serve_one(request: Path) -> None:
     """Answer one request. Whoever withdrew it meanwhile gets nothing."""
-    asked, key = read_arrays(request), request.stem
+    asked, key = arrays_of(request), request.stem
     if asked is not None and not answer_file(key).exists():
         try:
             answer, reason = _draw(asked), ""

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -27,7 +26,7 @@ from core.diagnostics.trust import trustworthiness
 from core.environment import code_version
 from core.home import home
 from core.runs import launch
-from core.runs.folder import write_arrays, write_json
+from core.runs.folder import DamagedRun, read_arrays, write_arrays, write_json
 from core.runs.locks import is_held
 
 MEASURED = 2_000
@@ -128,7 +127,7 @@ def ask(wanted: Wanted) -> str:
 
 def find(key: str) -> Drawn | None:
     """The map, or None while there is none; one that cannot be read is forgotten, so that it can be asked for again."""
-    arrays = read_arrays(answer_file(key))
+    arrays = arrays_of(answer_file(key))
     if arrays is None:
         answer_file(key).unlink(missing_ok=True)
         return None
@@ -180,10 +179,9 @@ def say(doing: Doing, warm_up: float) -> None:
     write_json(layouts_home() / "state.json", {"doing": doing, "at": time.time(), "warm_up": warm_up})
 
 
-def read_arrays(file: Path) -> dict[str, np.ndarray] | None:
+def arrays_of(file: Path) -> dict[str, np.ndarray] | None:
     """The arrays of a file; None where it is not there or not readable."""
     try:
-        with file.open("rb") as content, np.load(content, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+        return read_arrays(file)
+    except DamagedRun:
         return None

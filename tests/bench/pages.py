@@ -67,7 +67,7 @@ def served(script: str, home: str, *options: str):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
                 break
-            except (urllib.error.URLError, ConnectionError):
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
                 threading.Event().wait(0.1)
         yield f"http://127.0.0.1:{port}", process.pid
     finally:

@@ -98,3 +98,20 @@ def test_snapshots_are_listed_in_order_and_a_damaged_one_is_named(folder):
     (folder.path / "snapshots" / "20.npz").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(DamagedRun, match=r"20\.npz"):
         folder.snapshot(20)
+
+
+def test_a_snapshot_with_any_bit_turned_over_opens_or_is_named(folder):
+    file = folder.path / "snapshots" / "20.npz"
+    write_arrays(file, {"z.a": np.eye(2)})
+    content = file.read_bytes()
+    opened = 0
+    for bit in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        file.unlink()
+        file.write_bytes(changed)
+        try:
+            opened += set(folder.snapshot(20)) <= {"z.a"}
+        except DamagedRun as said:
+            assert "20.npz" in str(said)
+    assert opened > 0
