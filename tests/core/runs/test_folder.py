@@ -104,14 +104,16 @@ def test_a_snapshot_with_any_bit_turned_over_opens_or_is_named(folder):
     file = folder.path / "snapshots" / "20.npz"
     write_arrays(file, {"z.a": np.eye(2)})
     content = file.read_bytes()
-    opened = 0
+    opened, refused = 0, []
     for bit in range(8 * len(content)):
         changed = bytearray(content)
         changed[bit // 8] ^= 1 << bit % 8
         file.unlink()
         file.write_bytes(changed)
         try:
-            opened += set(folder.snapshot(20)) <= {"z.a"}
+            opened += "z.a" in folder.snapshot(20)
         except DamagedRun as said:
-            assert "20.npz" in str(said)
+            refused.append(str(said))
     assert opened > 0
+    assert refused
+    assert all("20.npz" in sentence for sentence in refused)
