@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     arm = commands.add_parser("arm", help="work on one arm of an experiment, as it does", allow_abbrev=False)
     arm.add_argument("folder", type=Path)
     arm.add_argument("key")
+    arm.add_argument("parent", type=int)
     demo = commands.add_parser("demo", help="train the run of the Start page, as the app does", allow_abbrev=False)
     demo.add_argument("--record", type=Path, help="also write its film here, for assets/recording.npz")
     inspect = commands.add_parser(
@@ -233,7 +234,7 @@ def _calibration(known: argparse.Namespace, rest: list[str]) -> int:
 def _arm(known: argparse.Namespace, rest: list[str]) -> int:
     from core.experiments.worker import work
 
-    work(known.folder, known.key)
+    work(known.folder, known.key, known.parent)
     return 0
 
 

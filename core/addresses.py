@@ -48,6 +48,18 @@ def knobs(p: Params, prefix: str = "") -> Iterator[Knob]:
             yield Knob(prefix + name, field, value, matters(p, field))
 
 
+def knob_at(p: Params, address: str) -> Knob | None:
+    """The knob that `knobs` lists at an address, gone to directly; None where it lists none."""
+    *owners, name = address.split(".")
+    owner: Any = p
+    for part in owners:
+        owner = getattr(owner, part) if isinstance(owner, Params) and part in type(owner).model_fields else None
+    if not isinstance(owner, Params) or name not in type(owner).model_fields:
+        return None
+    field, value = type(owner).model_fields[name], getattr(owner, name)
+    return None if isinstance(value, Params) else Knob(address, field, value, matters(owner, field))
+
+
 def spell(value: Any) -> str:
     """A value as it stands in a link or on the command line."""
     if value is None:

@@ -30,6 +30,10 @@ def drawing_from(seed: int, *purpose: str | int) -> Generator[None]:
 
     Afterwards it stands where it stood. The generators of other devices are left alone, so weights are to be made on
     the CPU.
+
+    Args:
+        seed: the recipe's seed.
+        purpose: the address of the draws, as of `stream`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream(seed, *purpose).initial_seed())

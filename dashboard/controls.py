@@ -9,8 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.addresses import Knob, choices, spell
-from core.params import Domain, Params, domain
+from core.addresses import Knob, choices, knob_at, spell
+from core.params import Domain, domain
 from dashboard.link import change, view
 
 WIDTH = 156
@@ -42,7 +42,7 @@ def knob(
     """
     kinds = choices(type(view()), address)
     place = f"{address}.kind" if kinds else address
-    found = _found(place)
+    found = knob_at(view(), place)
     if found is None:
         raise KeyError(f"{address} is not an address of the present view")
     shared: dict[str, Any] = {
@@ -62,17 +62,6 @@ def knob(
         _several(address, shared, listed, names or {}, found)
     else:
         _number(address, shared, what, found)
-
-
-def _found(address: str) -> Knob | None:
-    """The knob at an address of the view, gone to directly: a page has dozens, and each list of all has hundreds."""
-    owner: Any = view()
-    *owners, name = address.split(".")
-    for part in owners:
-        owner = getattr(owner, part, None)
-    field = type(owner).model_fields.get(name) if isinstance(owner, Params) else None
-    value = getattr(owner, name, None)
-    return None if field is None or isinstance(value, Params) else Knob(address, field, value)
 
 
 def option(

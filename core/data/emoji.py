@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections import defaultdict
-from functools import lru_cache
+from functools import cache
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -65,23 +65,25 @@ class Emoji(Params):
         return names
 
 
-@lru_cache(maxsize=1)
+@cache
 def records() -> tuple[dict[str, Any], ...]:
     """One record per emoji: codepoints, group, subgroup, and name and keywords in each language."""
     with gzip.open(FOLDER / "emoji_text.json.gz", "rt", encoding="utf-8") as file:
         return tuple(json.load(file))
 
 
-@lru_cache(maxsize=len(STYLES))
+@cache
 def drawings(style: str) -> np.ndarray:
-    """(N, 32, 32, 4) uint8 pictures of one style, with soft edges; shared, so nobody may change them in place."""
+    """(N, 32, 32, 4) uint8 pictures of one style, with soft edges; read-only, since all data sets share them."""
     with np.load(FOLDER / "emoji_images.npz", allow_pickle=False) as arrays:
-        return arrays[style]
+        pictures = arrays[style]
+    pictures.setflags(write=False)
+    return pictures
 
 
 def on_white(pictures: np.ndarray) -> Tensor:
     """(N, 3, H, W) float32 between 0 and 1, from (N, H, W, 4) uint8."""
-    rgba = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    rgba = torch.tensor(pictures).permute(0, 3, 1, 2).float() / 255
     colour, cover = rgba[:, :3], rgba[:, 3:]
     return colour * cover + (1 - cover)
 
@@ -92,7 +94,7 @@ def colourfulness(pictures: np.ndarray) -> np.ndarray:
     return ((whole[..., :3].max(-1) - whole[..., :3].min(-1)) * whole[..., 3]).sum((1, 2))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _colours() -> np.ndarray:
     """(N,) how colourful Noto draws each emoji."""
     return colourfulness(drawings("noto"))
@@ -129,7 +131,7 @@ def _split(p: Emoji, kin: list[str]) -> Split:
     return by_family(kin, VALIDATION, TEST, g, largest=TEST // 25)
 
 
-@lru_cache(maxsize=8)
+@cache
 def _modality(name: str) -> Modality:
     """One of the modalities, shared by all data sets that have it."""
     if name in STYLES:

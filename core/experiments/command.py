@@ -136,7 +136,7 @@ def _start(folder: ExperimentFolder, key: str) -> subprocess.Popen[bytes]:
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as sink:
         return subprocess.Popen(
-            [sys.executable, "-m", "core", "arm", str(folder.path.resolve()), key],
+            [sys.executable, "-m", "core", "arm", str(folder.path.resolve()), key, str(os.getpid())],
             cwd=ROOT,
             env=os.environ | ONE_THREAD,
             stdin=subprocess.DEVNULL,

@@ -105,9 +105,12 @@ class Orphaned(BaseException):
     """Whoever started this process is gone."""
 
 
-def watched() -> Alive:
-    """Raises `Orphaned` once the process that started this one has gone, so that nothing works on unseen."""
-    parent = os.getppid()
+def watched(parent: int) -> Alive:
+    """Raises `Orphaned` once the process that started this one has gone, so that nothing works on unseen.
+
+    Args:
+        parent: its number. This process is told it, since it may be gone before all is imported that asks for it.
+    """
 
     def alive() -> None:
         if os.getppid() != parent:
@@ -116,8 +119,17 @@ def watched() -> Alive:
     return alive
 
 
-def work(path: Path, key: str) -> None:
-    """Finish one arm of the experiment in a folder; the process of `python -m core arm`."""
+def work(path: Path, key: str, parent: int) -> None:
+    """Finish one arm of the experiment in a folder; the process of `python -m core arm`.
+
+    Args:
+        path: the experiment's folder.
+        key: of the arm.
+        parent: the process that waits for it.
+
+    Raises:
+        Orphaned: once that process has gone.
+    """
     import torch
 
     from core.experiments.tasks import tasks
@@ -127,4 +139,4 @@ def work(path: Path, key: str) -> None:
     asked = folder.asked()
     task = tasks()[asked.task]
     arm = next(arm for arm in task.chosen(asked) if arm.key == key)
-    Arms(folder, task, asked, watched()).finish(arm)
+    Arms(folder, task, asked, watched(parent)).finish(arm)

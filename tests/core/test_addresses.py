@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from core.addresses import choices, flatten, knobs, read, spell
+from core.addresses import choices, flatten, knob_at, knobs, read, spell
 from core.catalogue import REGISTRIES
 from core.mixing.dmm import DMM
 from core.params import Params, domain
@@ -42,6 +42,15 @@ def test_a_link_comes_back_as_it_went(flat):
     outer, refused = read(flat, Outer())
     assert refused == []
     assert flatten(outer, Outer()) == flat
+
+
+def test_an_address_leads_to_the_knob_that_is_listed_there():
+    recipe, _ = read({"loss": "ranking", "mixing": "dmm", "mixing.partner": "bank"}, Recipe())
+    listed = list(knobs(recipe))
+    assert [knob_at(recipe, knob.address) for knob in listed] == listed
+    assert not all(knob.matters for knob in listed)
+    for nowhere in ("", "loss", "loss.none", "none.kind", "loss.kind.more", "model_fields", "loss.model_dump"):
+        assert knob_at(recipe, nowhere) is None
 
 
 def test_none_and_whole_numbers_are_spelt():

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,10 +69,15 @@ def test_a_killed_command_leaves_no_one_working_and_goes_on_to_the_same_results(
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     assert not (cut / "results.json").exists()
+    logs = [cut / "log" / f"{arm}.txt" for arm in ("base", "dmm")]
+    deadline, pause = time.monotonic() + 60, threading.Event()
+    while not all("Orphaned" in log.read_text(encoding="utf-8") for log in logs):
+        assert time.monotonic() < deadline, "an arm works on without its command"
+        pause.wait(PATIENCE)
     assert main(words(cut, "--steps", "40")) == 0
     ExperimentFolder(whole).write_asked(ExperimentFolder(cut).asked())
     for arm in ("base", "dmm"):
-        work(whole, arm)
+        work(whole, arm, os.getppid())
     assert main(words(whole, "--steps", "40")) == 0
     assert results_of(cut) == results_of(whole)
 

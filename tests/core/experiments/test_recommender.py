@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -214,7 +215,7 @@ def test_the_command_runs_on_a_file_of_ratings_and_does_not_name_its_place(ratin
     """One arm has a process of its own; the other is finished here beforehand."""
     flat = {"arms": "base,dmm", "seeds": "2", "configurations": "1", "steps": "5", "split": "time", "ratings": ratings}
     ExperimentFolder(tmp_path).write_asked(settings("recommender", flat))
-    work(tmp_path, "base")
+    work(tmp_path, "base", os.getppid())
     line = [word for name, value in flat.items() for word in (f"--{name}", value)]
     assert main(["experiment", "recommender", "--out", str(tmp_path), *line]) == 0
     assert [file.stem for file in tmp_path.glob("log/*")] == ["dmm"]

@@ -1,6 +1,7 @@
 """The work on an arm: paired by seed, tuned on validation alone, and resumed to the same numbers."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from core.experiments.folder import ExperimentFolder
 from core.experiments.measures import Diverged, blind, check_several, missing_numbers
 from core.experiments.results import assemble, best_controls
 from core.experiments.tasks import MISSING, RETRIEVAL
-from core.experiments.worker import Try, choose
+from core.experiments.worker import Orphaned, Try, choose, watched
 from core.refusal import Refusal
 from core.runs.trainer import Trainer
 from tests.core.experiments.tiny import KEYS, STEPS, asked, hand, task
@@ -133,6 +134,12 @@ def report_of(worker: Any) -> dict[str, Any]:
     arms = worker.task.chosen(worker.asked)
     made = assemble(worker.task, worker.asked, {arm.key: worker.report(arm) for arm in arms})
     return {name: value for name, value in made.items() if name not in ("date", "seconds")}
+
+
+def test_whose_parent_has_gone_stops_also_where_it_went_before_anyone_looked():
+    watched(os.getppid())()
+    with pytest.raises(Orphaned):
+        watched(os.getpid())()
 
 
 class Killed(BaseException):

@@ -245,14 +245,11 @@ def test_a_bank_of_bags_keeps_members_and_masks():
 
 @pytest.mark.parametrize("link", LINKS)
 def test_a_step_runs_on_the_meta_device_with_every_option(link: Link):
-    """Twice before where something is kept: a bank has to be full."""
     on_meta = trainer(link, "meta")
-    paying = on_meta.payment()
-    for _ in range(2 if paying.memory else 0):
-        on_meta.memory = dict(paying.memory or {})
+    for _ in range(2):
+        on_meta.memory = dict(on_meta.payment().memory or {})
         on_meta.step += 1
-        paying = on_meta.payment()
-    columns = on_meta.record(paying)
+    columns = on_meta.record(on_meta.payment())
     columns["loss"].backward()
     assert columns["loss"].is_meta
     assert all(p.grad is not None and p.grad.is_meta for p in on_meta.model.parameters())
